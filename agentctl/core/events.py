@@ -1,0 +1,258 @@
+"""The closed list of what can have happened to a task, and its JSON.
+
+An *intent* is written before its effect and can be refused; a *fact* is always accepted.
+`docs/events.md` describes each for users; `KINDS` is the list that everything else is checked by.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from agentctl.core.values import (
+    Approve,
+    ContextPolicy,
+    Limits,
+    Message,
+    Micros,
+    Millis,
+    OnUnknown,
+    Repeat,
+    Stop,
+    Usage,
+)
+
+
+class Event(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Something that happened, numbered 0, 1, 2… within its task."""
+
+
+class TaskCreated(Event, frozen=True):
+    """The task exists. First event of every task."""
+
+    goal: str
+    system: str
+    provider: str
+    model: str
+    cwd: str
+    limits: Limits
+    name: str = ""
+    context: ContextPolicy = ContextPolicy()
+    approve: Approve = "ask"
+    options: dict[str, str] = {}
+    """Provider settings without secrets: a script's path, a base URL."""
+
+
+class ModelAsked(Event, frozen=True):
+    """Intent: a model call is about to be sent, with its worst case reserved."""
+
+    call: int
+    """Number of this attempt within the task, from 1: the key of its usage row."""
+    provider: str
+    model: str
+    reserve_micros: Micros | None
+    """None: the model has no known price."""
+    reserve_tokens: int
+    output_cap: int
+    purpose: str = "step"
+
+
+class ModelAnswered(Event, frozen=True):
+    """Fact: the model answered; the real cost replaces the reserve."""
+
+    message: Message
+    usage: Usage
+    stop: Stop
+    cost_micros: Micros | None
+    duration_ms: Millis = 0
+    prices: str = ""
+    """Unit prices and their source, as stable JSON text, stored with the usage row."""
+    response_id: str = ""
+    model: str = ""
+    """The model that really answered, when the provider names another."""
+
+
+class ModelFailed(Event, frozen=True):
+    """Fact: a model call brought no answer."""
+
+    reason: str
+    detail: str
+    retriable: bool
+    charged_micros: Micros | None = 0
+    """0 when certainly not billed, else the reserve; None when unpriced."""
+    charged_tokens: int = 0
+    retry_at_ms: Millis = 0
+
+
+class ToolApproved(Event, frozen=True):
+    """Fact: somebody allowed a call."""
+
+    call_id: str
+    tool: str
+    always: bool = False
+    """Also later calls of this tool in this task."""
+
+
+class ToolStarted(Event, frozen=True):
+    """Intent: a tool is about to run."""
+
+    call_id: str
+    tool: str
+    repeat: Repeat
+
+
+class ToolEnded(Event, frozen=True):
+    """Fact: a call has its answer for the model."""
+
+    call_id: str
+    tool: str
+    text: str
+    status: str = "ok"
+    """ok, error, invalid, denied, timeout, cut, unknown, skipped."""
+    duration_ms: Millis = 0
+    output_ref: str = ""
+    """Content hash of the whole output when `text` is only its head and tail."""
+    output_bytes: int = 0
+
+
+class ContextPruned(Event, frozen=True):
+    """Fact: from now on requests leave out old text; the log keeps it."""
+
+    mask_before: int
+    """Tool outputs of messages before this index are replaced by a stub."""
+    drop_before: int = 0
+    """Messages before this index are left out, but for the goal and pinned ones."""
+    why: str = ""
+
+
+class LimitWarned(Event, frozen=True):
+    """Fact: a limit is nearly used up. Told once per level."""
+
+    limit: str
+    level: str
+    """warning (80 %) or critical (95 %)."""
+    used: int
+    cap: int
+
+
+class LimitChanged(Event, frozen=True):
+    """Fact: somebody set new limits."""
+
+    limits: Limits
+    reason: str = ""
+
+
+class PauseRequested(Event, frozen=True):
+    """Fact: somebody wants the task to stop before its next step."""
+
+    by: str = "user"
+    now: bool = False
+    """Also cut what is running."""
+    reason: str = ""
+
+
+class CancelRequested(Event, frozen=True):
+    """Fact: somebody wants the task to end for good."""
+
+    reason: str = ""
+
+
+class Stopped(Event, frozen=True):
+    """Fact: the run has stopped and can be resumed."""
+
+    outcome: str
+    """paused, limit, waiting or failed."""
+    reason: str
+    limit: str = ""
+    used: int = 0
+    cap: int = 0
+    wake_ms: Millis = 0
+
+
+class Resumed(Event, frozen=True):
+    """Fact: a process took the task up again."""
+
+    pid: int
+    on_unknown: OnUnknown = "tell"
+    provider: str = ""
+    model: str = ""
+    approve: Approve | None = None
+
+
+class Finished(Event, frozen=True):
+    """Fact: the task has ended for good."""
+
+    outcome: str
+    """done or cancelled."""
+    text: str = ""
+
+
+KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        TaskCreated,
+        ModelAsked,
+        ModelAnswered,
+        ModelFailed,
+        ToolApproved,
+        ToolStarted,
+        ToolEnded,
+        ContextPruned,
+        LimitWarned,
+        LimitChanged,
+        PauseRequested,
+        CancelRequested,
+        Stopped,
+        Resumed,
+        Finished,
+    )
+}
+
+INTENTS = (ModelAsked, ToolStarted)
+
+
+class Recorded(Struct, frozen=True):
+    """An event with its place in the log."""
+
+    seq: int
+    at_ms: Millis
+    event: Event
+
+
+class TextDelta(Struct, frozen=True):
+    """Signal: the model said a little more. Live only, never recorded."""
+
+    text: str
+
+
+class ToolOutput(Struct, frozen=True):
+    """Signal: a running tool printed something."""
+
+    call_id: str
+    text: str
+
+
+class Waiting(Struct, frozen=True):
+    """Signal: the run sleeps until a moment."""
+
+    until_ms: Millis
+    why: str
+
+
+Signal = TextDelta | ToolOutput | Waiting
+
+_encoder = msgspec.json.Encoder()
+_decoders: dict[str, msgspec.json.Decoder[Event]] = {}
+
+
+def to_json(event: Event) -> tuple[str, bytes]:
+    """Return the kind and the body of an event."""
+    return type(event).__name__, _encoder.encode(event)
+
+
+def from_json(kind: str, body: bytes | str) -> Event:
+    """Read an event back. Raises msgspec.ValidationError or KeyError on what we never wrote."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(KINDS[kind])
+    return decoder.decode(body)

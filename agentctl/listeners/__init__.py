@@ -1,0 +1,1 @@
+"""Those who hear every committed event and can never stop a run."""

@@ -1,0 +1,254 @@
+"""Every contract with the outside world, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from agentctl.core.events import Event, Recorded, Signal
+from agentctl.core.values import Message, Micros, Millis, Rates, Stop, ToolCall, ToolSpec, Usage
+
+Emit = Callable[[str], None]
+"""Takes streamed text as it comes."""
+
+
+class Request(Struct, frozen=True):
+    """One model call. `messages` is shared and never changed by a provider."""
+
+    system: str
+    messages: Sequence[Message]
+    tools: tuple[ToolSpec, ...]
+    max_output: int
+    """Most tokens of the answer: what the budget still allows."""
+    input_tokens: int
+    """Our estimate of the input, e.g. for a local model's window."""
+    silence_ms: Millis = 60_000
+    """Give up when the connection says nothing for so long."""
+
+
+class Answer(Struct, frozen=True):
+    """What a provider returns when its stream has ended properly."""
+
+    message: Message
+    usage: Usage
+    stop: Stop
+    response_id: str = ""
+    model: str = ""
+
+
+class Provider(Protocol):
+    """Thinks: messages in, streamed text out, then one answer."""
+
+    name: str
+    model: str
+    max_output: int
+    """Most tokens the model can answer with."""
+    rates: Rates | None
+    """Its own prices (all zero for a local model); None: look the model up in the price tables."""
+
+    async def ask(self, request: Request, emit: Emit) -> Answer:
+        """Make exactly one call, never retry. Raises ProviderError only."""
+        ...
+
+    async def close(self) -> None:
+        """Free connections. Safe to call twice."""
+        ...
+
+
+class ToolContext(Struct, frozen=True):
+    """What a tool may know of the run it works in."""
+
+    cwd: str
+    """The workspace: absolute, links resolved."""
+    call_id: str
+    emit: Emit
+    """Live output for whoever watches; what counts is the returned text."""
+    read_stored: Callable[[str], str | None]
+    """The whole text of a stored output by its id, or None."""
+
+
+class ToolResult(Struct, frozen=True):
+    """What a tool call gave. Text of any size: the tool belt cuts and stores it."""
+
+    text: str
+    ok: bool = True
+
+
+class Tool(Protocol):
+    """Acts: arguments in, text out. Raises ToolError for what the model should hear."""
+
+    spec: ToolSpec
+
+    def check(self, arguments: str) -> str:
+        """Return why this JSON text does not fit the tool, or an empty string."""
+        ...
+
+    async def run(self, arguments: str, context: ToolContext) -> ToolResult:
+        """Run with checked arguments. Cancelling it stops everything it started."""
+        ...
+
+    async def close(self) -> None:
+        """End whatever outlived its call. Called once when the run ends, whatever happened."""
+        ...
+
+
+class Pricer(Protocol):
+    """Prices one model's tokens."""
+
+    def cost(self, usage: Usage) -> Micros | None:
+        """Micro-dollars of this usage, rounded up; None when no price is known."""
+        ...
+
+    def note(self, usage: Usage) -> str:
+        """Unit prices that apply to this usage and their source, as stable JSON text."""
+        ...
+
+
+class Counter(Protocol):
+    """Counts tokens before the provider has reported any."""
+
+    bytes_per_ktoken: int
+    """UTF-8 bytes that make a thousand tokens of this model, e.g. 3800."""
+
+    def count(self, text: str) -> int:
+        """Estimated tokens of a text."""
+        ...
+
+
+class Listener(Protocol):
+    """Hears every committed event and live signal; an exception in it never stops a run."""
+
+    def hear(self, task_id: str, item: Recorded | Signal) -> None:
+        """Take note."""
+        ...
+
+    def close(self) -> None:
+        """The run has ended; write what is due."""
+        ...
+
+
+class Clock(Protocol):
+    """Time that never goes back within a process."""
+
+    def now_ms(self) -> Millis:
+        """Milliseconds since the epoch, UTC."""
+        ...
+
+    async def sleep_until(self, moment_ms: Millis) -> None:
+        """Return when the moment has come."""
+        ...
+
+
+Ask = Callable[[ToolCall, ToolSpec], Awaitable[str]]
+"""Asks the user about one call: answers "once", "always", "no" or a reason for no."""
+
+
+class Appended(Struct, frozen=True):
+    """What became of an append."""
+
+    recorded: tuple[Recorded, ...]
+    """Everything new to the caller, in order: others' events first, then what was accepted."""
+    refused: str = ""
+    """Why the intents were not written: "" (they were), "news" or "hour"."""
+
+
+class StoredOutput(Struct, frozen=True):
+    """A large tool output, stored once under its content hash."""
+
+    ref: str
+    text: str
+
+
+class TaskRow(Struct, frozen=True):
+    """A line of the task list: a view of the log that can be rebuilt."""
+
+    id: str
+    name: str
+    goal: str
+    status: str
+    cwd: str
+    provider: str
+    model: str
+    created_ms: Millis
+    updated_ms: Millis
+    steps: int
+    cost_micros: Micros
+    unpriced: int
+    """Calls without a known price, beside the cost."""
+    tokens_processed: int
+    tokens_total: int
+    pid: int
+    """The process that drives or last drove it; 0 if none."""
+    wake_ms: Millis
+    limit_micros: Micros | None = None
+
+
+class UsageRow(Struct, frozen=True):
+    """One model call in the ledger. It never changes once settled."""
+
+    id: int
+    task_id: str
+    call: int
+    at_ms: Millis
+    provider: str
+    model: str
+    purpose: str
+    state: str
+    """open (sent, no answer yet), settled (reported), estimated (no usage was reported),
+    unsettled (may have been billed, at most its reserve) or free (certainly not billed)."""
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    reserve_micros: Micros | None
+    cost_micros: Micros | None
+    """None: unpriced. For "open" and "unsettled" rows: the reserve."""
+    prices: str
+    response_id: str
+    task_name: str = ""
+    cwd: str = ""
+
+
+class Store(Protocol):
+    """Remembers. Facts are always accepted; intents only if nothing else happened meanwhile."""
+
+    def create(self, task_id: str, event: Event, at_ms: Millis) -> bool:
+        """Write the first event of a new task; False when the id is taken."""
+        ...
+
+    def append(
+        self,
+        task_id: str,
+        expected: int,
+        facts: Sequence[Event],
+        at_ms: Millis,
+        *,
+        intents: Sequence[Event] = (),
+        hour_cap_micros: Micros | None = None,
+        outputs: Sequence[StoredOutput] = (),
+    ) -> Appended:
+        """Write facts, then intents, in one durable transaction.
+
+        `expected` is the number of events the caller has seen. If others have written since, or an
+        intent's reserve would pass `hour_cap_micros` over all tasks, the intents are left out.
+        """
+        ...
+
+    def read(self, task_id: str, after: int = 0) -> list[Recorded]:
+        """Events numbered `after` and later."""
+        ...
+
+    def changed(self) -> bool:
+        """Whether another process may have written since the last call. Cheap."""
+        ...
+
+    def hour_spent(self, now_ms: Millis) -> tuple[Micros, Millis]:
+        """Settled and reserved in the last 60 minutes, and when its oldest part leaves them."""
+        ...
+
+    def output(self, ref: str) -> str | None:
+        """A stored output."""
+        ...

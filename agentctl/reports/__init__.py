@@ -1,0 +1,1 @@
+"""Rows in, Rich renderables out. Nothing here prints or reads a file."""

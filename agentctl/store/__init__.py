@@ -1,0 +1,1 @@
+"""What was decided and what happened, on disk: one SQLite file and its rules."""
