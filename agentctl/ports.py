@@ -141,8 +141,9 @@ class Clock(Protocol):
         ...
 
 
-Ask = Callable[[ToolCall, ToolSpec], Awaitable[str]]
-"""Asks the user about one call: answers "once", "always", "no" or a reason for no."""
+Ask = Callable[[ToolCall, ToolSpec, bool], Awaitable[str]]
+"""Asks the user about one call. Answers "once", "always" or "no"; when the last argument says that
+the call may have run already: "once" (run it again), "skip" or "tell" (the model)."""
 
 
 class Appended(Struct, frozen=True):

@@ -166,6 +166,8 @@ class Stopped(Event, frozen=True):
     limit: str = ""
     used: int = 0
     cap: int = 0
+    need: int = 0
+    """What the next step would have needed at least, in the unit of the limit."""
     wake_ms: Millis = 0
 
 

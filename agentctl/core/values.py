@@ -74,6 +74,8 @@ class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     """Most time running; pauses do not count."""
     attempts: int = 5
     """Tries of one model call before the task stops as failed."""
+    allow_unpriced: bool = False
+    """Run a model without a known price although a money limit cannot be kept for it."""
     wait_in_place_ms: Millis = 60_000
     """A wait longer than this parks the task as "waiting" instead of sleeping."""
 
@@ -140,5 +142,6 @@ class View(Struct, frozen=True):
     hour_opens_ms: Millis = 0
     """When the oldest spend of that hour leaves the window; 0 if there is none."""
     specs: dict[str, ToolSpec] = {}
+    bytes_per_ktoken: int = 3400
     interactive: bool = False
     """Somebody can be asked."""

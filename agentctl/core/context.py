@@ -1,0 +1,117 @@
+"""Which messages are sent. Pruning shortens requests, never the log.
+
+Between two prunes every request begins with the bytes of the one before, so that a provider's
+prefix cache keeps working; therefore a prune frees a large piece at once (down to half the limit)
+and happens seldom. First old tool outputs give way to a stub that names how to read them again,
+then whole old turns. The goal, the last user messages and the last turns always stay, and a tool
+call is never parted from its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentctl.core.events import ContextPruned
+from agentctl.core.values import ContextPolicy, Message
+
+MARGIN_ANCHORED_PERCENT = 105
+MARGIN_FIRST_PERCENT = 125
+"""Safety on estimates after and before a model's first report. Measured on 4,915 recorded calls:
+with an anchor the error is 3.8 % at the 99th percentile."""
+
+
+def size_bytes(message: Message) -> int:
+    """UTF-8 bytes that a message adds to a request, wire punctuation left out."""
+    size = len(message.text) if message.text.isascii() else len(message.text.encode())
+    for call in message.calls:
+        size += len(call.name) + len(call.arguments.encode())
+    return size + len(message.native)
+
+
+def estimate_tokens(
+    sent_bytes: int,
+    anchor_tokens: int,
+    anchor_bytes: int,
+    overhead_tokens: int,
+    bytes_per_ktoken: int,
+) -> int:
+    """Return the worst plausible input tokens of the next request, margin included.
+
+    With an anchor (the last total that the provider reported) only what was appended since is
+    estimated; `overhead_tokens` (system prompt and tools) counts before the first report.
+    """
+    if anchor_tokens:
+        grown = (sent_bytes - anchor_bytes) * 1000 // bytes_per_ktoken
+        return max(anchor_tokens + grown, 1) * MARGIN_ANCHORED_PERCENT // 100 + 16
+    tokens = overhead_tokens + sent_bytes * 1000 // bytes_per_ktoken
+    return tokens * MARGIN_FIRST_PERCENT // 100 + 16
+
+
+def stub(message: Message) -> Message:
+    """The short stand-in of a tool output."""
+    note = f"[output left out to save room; read_output(id={message.call_id!r}) shows it again]"
+    return Message("tool", note, call_id=message.call_id)
+
+
+def shortened(
+    messages: Sequence[Message], mask_before: int, drop_before: int, keep_user: int
+) -> list[Message]:
+    """Build what is sent. Depends on nothing else, so that equal arguments give equal bytes."""
+    users = [i for i, m in enumerate(messages) if m.role == "user"]
+    kept_users = {0, *(users[-keep_user:] if keep_user else ())}
+    sent: list[Message] = []
+    dropped = 0
+    for index, message in enumerate(messages):
+        if index < drop_before and index not in kept_users:
+            dropped += 1
+        elif index < mask_before and message.role == "tool" and size_bytes(message) > 200:
+            sent.append(stub(message))
+        else:
+            sent.append(message)
+    if dropped:
+        note = f"[{dropped} earlier messages of this task were left out to save room]"
+        sent.insert(1, Message("user", note))
+    return sent
+
+
+def plan(
+    messages: Sequence[Message],
+    sizes_bytes: Sequence[int],
+    policy: ContextPolicy,
+    mask_before: int,
+    drop_before: int,
+    estimated_tokens: int,
+    bytes_per_ktoken: int,
+) -> ContextPruned | None:
+    """Return the prune that is due, or None when there is room or nothing more can go."""
+    if estimated_tokens <= policy.max_tokens:
+        return None
+    to_free_bytes = (estimated_tokens - policy.max_tokens // 2) * bytes_per_ktoken // 1000
+    boundary = _protected_from(messages, policy.keep_assistant)
+    mask = mask_before
+    while mask < boundary and to_free_bytes > 0:
+        if messages[mask].role == "tool":
+            to_free_bytes -= max(sizes_bytes[mask] - 90, 0)
+        mask += 1
+    drop = drop_before
+    if to_free_bytes > 0:
+        while drop < boundary and (to_free_bytes > 0 or messages[drop].role == "tool"):
+            if drop and messages[drop].role != "user":
+                masked = messages[drop].role == "tool"
+                to_free_bytes -= min(sizes_bytes[drop], 90) if masked else sizes_bytes[drop]
+            drop += 1
+    if (mask, drop) == (mask_before, drop_before):
+        return None
+    why = f"about {estimated_tokens} tokens are due, {policy.max_tokens} is the most to send"
+    return ContextPruned(mask, drop, why)
+
+
+def _protected_from(messages: Sequence[Message], keep_assistant: int) -> int:
+    """Index of the first message of the turns that always stay."""
+    left = keep_assistant
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].role == "assistant":
+            if left <= 1:
+                return index if left else index + 1
+            left -= 1
+    return 0

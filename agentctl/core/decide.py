@@ -1,0 +1,265 @@
+"""What to do next: a pure function from state and view to one action.
+
+The order of `_RULES` is the order of precedence: what is in doubt is settled first, an end
+before a pause, a pause before anything new, open tool calls before the next model call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from agentctl.core import events as e
+from agentctl.core.context import plan
+from agentctl.core.guards import GUARDS, Deny
+from agentctl.core.guards.cost import reserve_micros
+from agentctl.core.limits import level, uses
+from agentctl.core.state import ENDS, STUMBLES_MAX, State
+from agentctl.core.values import Millis, ToolCall, ToolSpec, View
+
+
+class CallModel(Struct, frozen=True):
+    """Write the intent, then make one model call."""
+
+    intent: e.ModelAsked
+
+
+class RunTools(Struct, frozen=True):
+    """Write the intents, then run these calls side by side."""
+
+    calls: tuple[ToolCall, ...]
+    intents: tuple[e.ToolStarted, ...]
+
+
+class AskUser(Struct, frozen=True):
+    """Ask whether a call may run; `in_doubt` when it may have run already."""
+
+    call: ToolCall
+    in_doubt: bool = False
+
+
+class Record(Struct, frozen=True):
+    """Facts that follow from the state alone."""
+
+    facts: tuple[e.Event, ...]
+
+
+class Sleep(Struct, frozen=True):
+    """Nothing can be done before this moment."""
+
+    until_ms: Millis
+    why: str
+
+
+class Halt(Struct, frozen=True):
+    """The run is over; the state says how."""
+
+
+Action = CallModel | RunTools | AskUser | Record | Sleep | Halt
+
+UNKNOWN = (
+    "Interrupted: the program was stopped while this call ran. Its outcome is unknown; it may have "
+    "happened fully, partly or not at all. Check before repeating it."
+)
+SKIPPED = "Interrupted, outcome unknown; the user chose not to run it again."
+DENIED_BY_USER = "Denied by the user. Do not try the same again; find another way or ask."
+DENIED = {
+    "never": "Denied: the user allows no calls that change something (--approve never).",
+    "read-only": "Denied: this run is read-only.",
+    "ask": "Denied: it needs approval and nobody can be asked here (the user can allow it with "
+    "--approve auto).",
+}
+
+
+def decide(state: State, view: View) -> Action:
+    """Return the next action. Call it only when no model call and no tool is running."""
+    if state.status in ENDS:
+        return Halt()
+    for rule in _RULES:
+        action = rule(state, view)
+        if action is not None:
+            return action
+    return _ask_model(state, view)
+
+
+def _settle_model(state: State, view: View) -> Action | None:
+    asked = state.asked
+    if asked is None:
+        return None
+    return Record(
+        (
+            e.ModelFailed(
+                "interrupted",
+                "the program ended before the answer came; charged at its reserve",
+                retriable=True,
+                charged_micros=asked.reserve_micros,
+                charged_tokens=asked.reserve_tokens,
+            ),
+        )
+    )
+
+
+def _end(state: State, view: View) -> Action | None:
+    if state.final:
+        return Record((e.Finished("done", state.answer),))
+    if state.cancel_wanted:
+        return Record((e.Finished("cancelled", state.answer),))
+    if state.pause_wanted is not None:
+        wanted = state.pause_wanted
+        return Record((e.Stopped("paused", wanted.reason or f"paused by {wanted.by}"),))
+    return None
+
+
+def _answer_calls(state: State, view: View) -> Action | None:
+    """Answer, without running them, the calls that must not run."""
+    facts: list[e.Event] = []
+    for call in state.pending.values():
+        spec = view.specs.get(call.name)
+        if call.problem or spec is None:
+            text = call.problem or f"There is no tool named {call.name!r}."
+            facts.append(e.ToolEnded(call.id, call.name, text, "invalid"))
+        elif call.id in state.started:
+            if _unknown_policy(state, spec, view) == "tell":
+                facts.append(e.ToolEnded(call.id, call.name, UNKNOWN, "unknown"))
+            elif _unknown_policy(state, spec, view) == "skip":
+                facts.append(e.ToolEnded(call.id, call.name, SKIPPED, "skipped"))
+        elif _needs_approval(state, call, spec) and not _can_ask(state, view):
+            facts.append(e.ToolEnded(call.id, call.name, DENIED[state.approve], "denied"))
+    return Record(tuple(facts)) if facts else None
+
+
+def _ask_user(state: State, view: View) -> Action | None:
+    for call in state.pending.values():
+        spec = view.specs[call.name]
+        if call.id in state.started:
+            if _unknown_policy(state, spec, view) == "ask":
+                return AskUser(call, in_doubt=True)
+        elif _needs_approval(state, call, spec):
+            return AskUser(call)
+    return None
+
+
+def _run_tools(state: State, view: View) -> Action | None:
+    if not state.pending:
+        return None
+    over = _time_is_up(state, view)
+    if over is not None:
+        return over
+    calls = tuple(sorted(state.pending.values(), key=lambda call: -view.specs[call.name].priority))
+    intents = tuple(e.ToolStarted(c.id, c.name, view.specs[c.name].repeat) for c in calls)
+    return RunTools(calls, intents)
+
+
+def _time_is_up(state: State, view: View) -> Action | None:
+    cap_ms = state.limits.wall_ms
+    used_ms = state.active_ms + max(view.now_ms - state.last_ms, 0)
+    if cap_ms is None or used_ms < cap_ms:
+        return None
+    return Record((e.Stopped("limit", "the running time is up", "wall_ms", used_ms, cap_ms, 1),))
+
+
+def _give_up(state: State, view: View) -> Action | None:
+    failure = state.failure
+    if state.refused:
+        return Record((e.Stopped("failed", state.answer or "the model refused"),))
+    if state.stumbles >= STUMBLES_MAX:
+        reason = f"the model gave {state.stumbles} empty or cut replies in a row"
+        return Record((e.Stopped("failed", reason),))
+    if failure is None:
+        return None
+    if not failure.retriable:
+        return Record((e.Stopped("failed", failure.detail),))
+    if state.failures >= state.limits.attempts:
+        reason = f"{failure.detail} (after {state.failures} tries)"
+        return Record((e.Stopped("failed", reason),))
+    if failure.retry_at_ms <= view.now_ms:
+        return None
+    why = f"{failure.reason}: {failure.detail}"
+    if failure.retry_at_ms - view.now_ms > state.limits.wait_in_place_ms:
+        return Record((e.Stopped("waiting", why, wake_ms=failure.retry_at_ms),))
+    return Sleep(failure.retry_at_ms, why)
+
+
+def _warn(state: State, view: View) -> Action | None:
+    facts = []
+    for name, used, cap in uses(state):
+        reached = level(used, cap)
+        if reached == "over":
+            reached = "critical"
+        if reached != "ok" and state.warned.get(name) not in ((reached, cap), ("critical", cap)):
+            facts.append(e.LimitWarned(name, reached, used, cap))
+    return Record(tuple(facts)) if facts else None
+
+
+def _ask_model(state: State, view: View) -> Action:
+    quote = view.quote
+    prune = plan(
+        state.messages,
+        state.sizes_bytes,
+        state.policy,
+        state.mask_before,
+        state.drop_before,
+        quote.input_tokens,
+        view.bytes_per_ktoken,
+    )
+    if prune is not None:
+        return Record((prune,))
+    output_cap = quote.max_output
+    for guard in GUARDS:
+        verdict = guard(state, view, output_cap)
+        if isinstance(verdict, Deny):
+            return Record(
+                (
+                    e.Stopped(
+                        "limit",
+                        verdict.reason,
+                        verdict.limit,
+                        verdict.used,
+                        verdict.cap,
+                        verdict.need,
+                        verdict.wake_ms,
+                    ),
+                )
+            )
+        output_cap = verdict
+    return CallModel(
+        e.ModelAsked(
+            state.calls + 1,
+            state.provider,
+            state.model,
+            reserve_micros(quote, output_cap),
+            quote.input_tokens + output_cap,
+            output_cap,
+        )
+    )
+
+
+def _unknown_policy(state: State, spec: ToolSpec, view: View) -> str:
+    """What to do with a call that may have run already."""
+    if spec.repeat != "unsafe" and state.on_unknown != "skip":
+        return "rerun"
+    if state.on_unknown == "ask" and not view.interactive:
+        return "tell"
+    return state.on_unknown
+
+
+def _needs_approval(state: State, call: ToolCall, spec: ToolSpec) -> bool:
+    if not spec.changes or state.approve == "auto":
+        return False
+    return call.id not in state.approved and call.name not in state.always
+
+
+def _can_ask(state: State, view: View) -> bool:
+    return state.approve == "ask" and view.interactive
+
+
+_RULES: tuple[Callable[[State, View], Action | None], ...] = (
+    _settle_model,
+    _end,
+    _answer_calls,
+    _ask_user,
+    _run_tools,
+    _give_up,
+    _warn,
+)

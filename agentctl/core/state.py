@@ -1,0 +1,274 @@
+"""What a task's events add up to.
+
+Here: every way a task can change. Never here: files, clocks, networks, names of providers.
+`apply` changes the state in place (5,000 steps fold in well under 150 ms that way) and is the only
+code that does; events of other processes commute with the driver's own facts, so the order in
+which the two arrive within one commit does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from agentctl.core import context
+from agentctl.core import events as e
+from agentctl.core.values import Approve, ContextPolicy, Limits, Message, Micros, Millis, ToolCall
+
+FINAL = frozenset({"done", "cancelled"})
+RESUMABLE = frozenset({"paused", "limit", "waiting", "failed"})
+ENDS = FINAL | RESUMABLE
+
+EMPTY_NUDGE = "Your last reply was empty. Go on with the next step, or give the final answer."
+LENGTH_NUDGE = "Your last reply was cut at the output limit. Go on exactly where it stopped."
+STUMBLES_MAX = 3
+
+
+class State(Struct):
+    """A task as it stands after `seq` events."""
+
+    created: e.TaskCreated
+    seq: int = 0
+    last_ms: Millis = 0
+    status: str = "running"
+    limits: Limits = Limits()
+    policy: ContextPolicy = ContextPolicy()
+    provider: str = ""
+    model: str = ""
+    approve: Approve = "ask"
+    on_unknown: str = "tell"
+
+    messages: list[Message] = []
+    sizes_bytes: list[int] = []
+    sent: list[Message] = []
+    """What requests contain: `messages`, shortened as the last ContextPruned says."""
+    sent_bytes: int = 0
+    mask_before: int = 0
+    drop_before: int = 0
+    anchor_tokens: int = 0
+    """Input and output of the last answer as the provider reported them; 0 before the first."""
+    anchor_bytes: int = 0
+    """`sent_bytes` at that moment."""
+
+    spent_micros: Micros = 0
+    unpriced: int = 0
+    tokens_processed: int = 0
+    tokens_total: int = 0
+    calls: int = 0
+    steps: int = 0
+    active_ms: Millis = 0
+    warned: dict[str, tuple[str, int]] = {}
+    """Level and cap that the user was last warned of, by limit."""
+
+    asked: e.ModelAsked | None = None
+    failure: e.ModelFailed | None = None
+    failures: int = 0
+    stumbles: int = 0
+    refused: bool = False
+    final: bool = False
+    answer_parts: list[str] = []
+    pending: dict[str, ToolCall] = {}
+    """Calls without an answer yet, in the model's order."""
+    started: dict[str, e.ToolStarted] = {}
+    """Intents without a fact: running, or in doubt after a crash."""
+    approved: set[str] = set()
+    always: set[str] = set()
+
+    pause_wanted: e.PauseRequested | None = None
+    cancel_wanted: bool = False
+    stopped: e.Stopped | None = None
+    finished: e.Finished | None = None
+
+    @property
+    def answer(self) -> str:
+        """The model's last words, joined where the output limit cut them."""
+        return "".join(self.answer_parts)
+
+    @property
+    def ready_to_ask(self) -> bool:
+        """Nothing is open: the next action may be a model call."""
+        return self.asked is None and not self.pending and not self.final
+
+
+def fold(records: Sequence[e.Recorded]) -> State:
+    """Build the state from the whole log. Raises ValueError if the log has holes."""
+    first = records[0].event if records else None
+    if not isinstance(first, e.TaskCreated):
+        raise ValueError("a log begins with TaskCreated")
+    return apply_all(State(created=first), records)
+
+
+def apply_all(state: State, records: Iterable[e.Recorded]) -> State:
+    """Apply records in order; each must be the next one."""
+    for record in records:
+        if record.seq != state.seq:
+            raise ValueError(f"event {record.seq} where {state.seq} is due")
+        apply(state, record.event, record.at_ms)
+    return state
+
+
+def apply(state: State, event: e.Event, at_ms: Millis) -> None:
+    """Change the state by one event."""
+    gone_ms = at_ms - state.last_ms
+    if gone_ms > 0:
+        # The gap before Resumed is a pause or a crash, not running time.
+        if state.last_ms and state.status == "running" and not isinstance(event, e.Resumed):
+            state.active_ms += gone_ms
+        state.last_ms = at_ms
+    _APPLY[type(event)](state, event)
+    state.seq += 1
+
+
+def _say(state: State, message: Message) -> None:
+    size_bytes = context.size_bytes(message)
+    state.messages.append(message)
+    state.sizes_bytes.append(size_bytes)
+    state.sent.append(message)
+    state.sent_bytes += size_bytes
+
+
+def _task_created(state: State, event: e.TaskCreated) -> None:
+    state.limits, state.policy = event.limits, event.context
+    state.provider, state.model, state.approve = event.provider, event.model, event.approve
+    _say(state, Message("user", event.goal))
+
+
+def _model_asked(state: State, event: e.ModelAsked) -> None:
+    state.asked = event
+    state.calls = event.call
+
+
+def _model_answered(state: State, event: e.ModelAnswered) -> None:
+    message, usage = event.message, event.usage
+    state.asked = state.failure = None
+    state.failures = 0
+    state.steps += 1
+    if event.cost_micros is None:
+        state.unpriced += 1
+    else:
+        state.spent_micros += event.cost_micros
+    state.tokens_processed += usage.processed
+    state.tokens_total += usage.input + usage.output
+    if message.text or message.calls:
+        _say(state, message)
+    if usage.reported:
+        state.anchor_tokens = usage.input + usage.output
+        state.anchor_bytes = state.sent_bytes
+    state.pending = {call.id: call for call in message.calls}
+    _take_words(state, event)
+
+
+def _take_words(state: State, event: e.ModelAnswered) -> None:
+    """Decide what an answer without tool calls means: the end, a refusal or a stumble."""
+    text, calls = event.message.text, event.message.calls
+    if not state.stumbles:
+        state.answer_parts = []
+    state.answer_parts.append(text)
+    if calls:
+        state.stumbles = 0
+    elif event.stop == "refusal":
+        state.refused = True
+    elif event.stop == "length" or not text.strip():
+        state.stumbles += 1
+        _say(state, Message("user", LENGTH_NUDGE if text.strip() else EMPTY_NUDGE))
+    else:
+        state.final = True
+
+
+def _model_failed(state: State, event: e.ModelFailed) -> None:
+    state.asked = None
+    state.failure = event
+    state.failures += 1
+    if event.charged_micros is None:
+        state.unpriced += 1
+    else:
+        state.spent_micros += event.charged_micros
+    state.tokens_processed += event.charged_tokens
+    state.tokens_total += event.charged_tokens
+
+
+def _tool_approved(state: State, event: e.ToolApproved) -> None:
+    state.approved.add(event.call_id)
+    state.started.pop(event.call_id, None)  # a call in doubt may run again: the user said so
+    if event.always:
+        state.always.add(event.tool)
+
+
+def _tool_started(state: State, event: e.ToolStarted) -> None:
+    state.started[event.call_id] = event
+
+
+def _tool_ended(state: State, event: e.ToolEnded) -> None:
+    state.started.pop(event.call_id, None)
+    state.approved.discard(event.call_id)
+    if state.pending.pop(event.call_id, None) is not None:
+        _say(state, Message("tool", event.text, call_id=event.call_id))
+
+
+def _context_pruned(state: State, event: e.ContextPruned) -> None:
+    state.mask_before, state.drop_before = event.mask_before, event.drop_before
+    state.sent = context.shortened(
+        state.messages, event.mask_before, event.drop_before, state.policy.keep_user
+    )
+    state.sent_bytes = sum(map(context.size_bytes, state.sent))
+
+
+def _limit_warned(state: State, event: e.LimitWarned) -> None:
+    state.warned[event.limit] = (event.level, event.cap)
+
+
+def _limit_changed(state: State, event: e.LimitChanged) -> None:
+    state.limits = event.limits
+
+
+def _pause_requested(state: State, event: e.PauseRequested) -> None:
+    if state.status == "running":
+        state.pause_wanted = event
+
+
+def _cancel_requested(state: State, event: e.CancelRequested) -> None:
+    state.cancel_wanted = True
+
+
+def _stopped(state: State, event: e.Stopped) -> None:
+    state.status, state.stopped = event.outcome, event
+    state.pause_wanted = None
+
+
+def _resumed(state: State, event: e.Resumed) -> None:
+    retry_at_ms = state.failure.retry_at_ms if state.status == "waiting" and state.failure else 0
+    state.status, state.stopped, state.pause_wanted = "running", None, None
+    state.on_unknown = event.on_unknown
+    state.provider = event.provider or state.provider
+    state.model = event.model or state.model
+    state.approve = event.approve or state.approve
+    state.failures = state.stumbles = 0
+    state.refused = False
+    if not retry_at_ms:  # a provider's Retry-After outlives the process that was told it
+        state.failure = None
+
+
+def _finished(state: State, event: e.Finished) -> None:
+    state.status, state.finished = event.outcome, event
+    state.pause_wanted = None
+
+
+_APPLY: dict[type[e.Event], Callable[[State, Any], None]] = {
+    e.TaskCreated: _task_created,
+    e.ModelAsked: _model_asked,
+    e.ModelAnswered: _model_answered,
+    e.ModelFailed: _model_failed,
+    e.ToolApproved: _tool_approved,
+    e.ToolStarted: _tool_started,
+    e.ToolEnded: _tool_ended,
+    e.ContextPruned: _context_pruned,
+    e.LimitWarned: _limit_warned,
+    e.LimitChanged: _limit_changed,
+    e.PauseRequested: _pause_requested,
+    e.CancelRequested: _cancel_requested,
+    e.Stopped: _stopped,
+    e.Resumed: _resumed,
+    e.Finished: _finished,
+}

@@ -1,0 +1,302 @@
+"""The loop: decide, write the intent, do it, write what happened.
+
+Running, resuming and recovering from a crash are this loop, entered at different places.
+
+Facts are held until the next intent and written together with it, so that a step costs two
+durable commits: [answer + tool intents] and [tool results + the next call's reserve]. Nothing is
+held while anything is awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from agentctl.core import events as e
+from agentctl.core.decide import (
+    DENIED_BY_USER,
+    SKIPPED,
+    UNKNOWN,
+    AskUser,
+    CallModel,
+    Halt,
+    Record,
+    RunTools,
+    Sleep,
+    decide,
+)
+from agentctl.core.state import State, apply, fold
+from agentctl.core.values import Millis, Quote, ToolCall, View
+from agentctl.errors import StoreError
+from agentctl.ports import StoredOutput
+from agentctl.run import perform
+from agentctl.run.world import World
+
+NO_QUOTE = Quote(0, 0, 0, 0)
+CUT = (
+    "Stopped by the user while it ran. What it had done by then stays done; check before repeating."
+)
+
+
+class Driver:
+    """Drives one task in one world. Whoever makes one must hold the task's lease."""
+
+    def __init__(self, task_id: str, world: World) -> None:
+        """Read the task's log and fold it."""
+        self.task_id = task_id
+        self.world = world
+        log = world.store.read(task_id)
+        self.state: State = fold(log)
+        self._seen = len(log)
+        self._held: list[e.Event] = []
+        self._outputs: list[StoredOutput] = []
+        # Time goes on from the last event even if the machine's clock was set back since.
+        self._ahead_ms = max(self.state.last_ms - world.clock.now_ms(), 0)
+        specs = world.belt.specs.values()
+        told = "".join(spec.description + spec.parameters for spec in specs)
+        self._overhead_tokens = world.counter.count(self.state.created.system + told)
+        self._main: asyncio.Task[object] | None = None
+        self._waiting = False
+        self._cutting = False
+        self._broken: set[int] = set()
+
+    async def drive(self) -> State:
+        """Go on until the task ends or stops, and return its state."""
+        self._main = asyncio.current_task()
+        watch = asyncio.get_running_loop().create_task(self._watch())
+        try:
+            while True:
+                action = decide(self.state, self._view())
+                match action:
+                    case Record(facts):
+                        self._hold(*facts)
+                    case CallModel(intent):
+                        await self._call_model(intent)
+                    case RunTools(calls, intents):
+                        await self._run_tools(calls, intents)
+                    case AskUser():
+                        await self._ask_user(action)
+                    case Sleep():
+                        await self._sleep(action)
+                    case Halt():
+                        self._commit()
+                        return self.state
+        finally:
+            watch.cancel()
+            await self.world.belt.close()
+            await self.world.provider.close()
+            self._close_listeners()
+
+    def interrupt(self, by: str) -> None:
+        """A signal came: pause at once, giving what runs a moment to end by itself."""
+        asyncio.get_running_loop().call_later(self.world.grace_ms / 1000, self._cut)
+        request = e.PauseRequested(by, now=True)
+        try:
+            result = self.world.store.append(self.task_id, self._seen, [request], self._now())
+            self._take(result.recorded)
+        except StoreError as error:
+            self.world.complain(str(error))
+            apply(self.state, request, self._now())
+        if self._waiting:
+            self._cut()
+
+    # --- actions -------------------------------------------------------------------------------
+
+    async def _call_model(self, intent: e.ModelAsked) -> None:
+        if not self._commit([intent]):
+            return
+        try:
+            event = await perform.ask_model(
+                self.state, self.world, intent, self._emit_text, self._now
+            )
+        except asyncio.CancelledError:
+            self._was_cut()
+            event = perform.cut(intent, "the call was cut; charged at its reserve")
+        self._hold(event)
+
+    async def _run_tools(self, calls: Sequence[ToolCall], intents: Sequence[e.ToolStarted]) -> None:
+        if not self._commit(intents):
+            return
+        try:
+            await self.world.belt.run(
+                calls, self._tool_ended, self._tell, self._read_stored, self.world.clock.now_ms
+            )
+        except asyncio.CancelledError:
+            self._was_cut()
+            # A call that is safe to repeat stays open: resume runs it again.
+            self._hold(
+                *(
+                    e.ToolEnded(start.call_id, start.tool, CUT, "cut")
+                    for start in list(self.state.started.values())
+                    if start.repeat == "unsafe"
+                )
+            )
+
+    def _tool_ended(self, event: e.ToolEnded, outputs: Sequence[StoredOutput]) -> None:
+        """Hold the last result for the next commit; write earlier ones while others run."""
+        self._outputs.extend(outputs)
+        self._hold(event)
+        if self.state.started:
+            self._commit()
+
+    async def _ask_user(self, action: AskUser) -> None:
+        self._commit()
+        call = action.call
+        assert self.world.ask is not None  # noqa: S101 - decide asks only when the view says so
+        self._waiting = True
+        try:
+            answer = await self.world.ask(call, self.world.belt.specs[call.name], action.in_doubt)
+        except asyncio.CancelledError:
+            self._was_cut()
+            return
+        finally:
+            self._waiting = False
+        if answer in ("once", "always"):
+            self._hold(e.ToolApproved(call.id, call.name, answer == "always"))
+        elif answer == "skip":
+            self._hold(e.ToolEnded(call.id, call.name, SKIPPED, "skipped"))
+        elif answer == "tell":
+            self._hold(e.ToolEnded(call.id, call.name, UNKNOWN, "unknown"))
+        else:
+            self._hold(e.ToolEnded(call.id, call.name, DENIED_BY_USER, "denied"))
+
+    async def _sleep(self, action: Sleep) -> None:
+        self._commit()
+        self._tell(e.Waiting(action.until_ms, action.why))
+        self._waiting = True
+        try:
+            await self.world.clock.sleep_until(action.until_ms - self._ahead_ms)
+        except asyncio.CancelledError:
+            self._was_cut()
+        finally:
+            self._waiting = False
+
+    # --- the log -------------------------------------------------------------------------------
+
+    def _hold(self, *facts: e.Event) -> None:
+        """Apply facts now; they are written with the next intent, before anything is awaited."""
+        now_ms = self._now()
+        for fact in facts:
+            apply(self.state, fact, now_ms)
+        self._held.extend(facts)
+
+    def _commit(self, intents: Sequence[e.Event] = ()) -> bool:
+        """Write what is held and the intents; False when the intents were refused."""
+        if not self._held and not intents:
+            return True
+        result = self.world.store.append(
+            self.task_id,
+            self._seen,
+            self._held,
+            self._now(),
+            intents=intents,
+            hour_cap_micros=self.state.limits.hour_cost_micros,
+            outputs=self._outputs,
+        )
+        held = {id(fact) for fact in self._held}
+        self._held = []
+        self._outputs = []
+        self._take(result.recorded, applied=held)
+        return not result.refused
+
+    def _take(
+        self, records: Sequence[e.Recorded], applied: set[int] | frozenset[int] = frozenset()
+    ) -> None:
+        """Apply what is new, then tell the listeners: they hear only what is on disk."""
+        for record in records:
+            if record.seq != self._seen:
+                raise ValueError(f"event {record.seq} where {self._seen} is due")
+            self._seen += 1
+            if id(record.event) not in applied:
+                apply(self.state, record.event, record.at_ms)
+        for record in records:
+            self._tell(record)
+
+    def _view(self) -> View:
+        ready = self.state.ready_to_ask
+        now_ms = self._now()
+        spent, opens_ms = self.world.store.hour_spent(now_ms) if ready else (0, 0)
+        return View(
+            now_ms,
+            perform.quote(self.state, self.world, self._overhead_tokens) if ready else NO_QUOTE,
+            spent,
+            opens_ms,
+            self.world.belt.specs,
+            self.world.counter.bytes_per_ktoken,
+            self.world.ask is not None,
+        )
+
+    def _now(self) -> Millis:
+        return max(self.world.clock.now_ms() + self._ahead_ms, self.state.last_ms)
+
+    def _read_stored(self, ref: str) -> str | None:
+        """A large output by its hash, or any tool result of this task by its call id."""
+        stored = self.world.store.output(ref)
+        if stored is None:
+            texts = (m.text for m in self.state.messages if m.role == "tool" and m.call_id == ref)
+            stored = next(texts, None)
+        return stored
+
+    # --- listeners -----------------------------------------------------------------------------
+
+    def _emit_text(self, text: str) -> None:
+        self._tell(e.TextDelta(text))
+
+    def _tell(self, item: e.Recorded | e.Signal) -> None:
+        for index, listener in enumerate(self.world.listeners):
+            try:
+                listener.hear(self.task_id, item)
+            except Exception as error:  # noqa: BLE001 - a listener can never stop a run
+                self._report(index, error)
+
+    def _close_listeners(self) -> None:
+        for index, listener in enumerate(self.world.listeners):
+            try:
+                listener.close()
+            except Exception as error:  # noqa: BLE001 - a listener can never stop a run
+                self._report(index, error)
+
+    def _report(self, index: int, error: Exception) -> None:
+        if index not in self._broken:
+            self._broken.add(index)
+            name = type(self.world.listeners[index]).__name__
+            self.world.complain(f"{name} failed and is ignored: {type(error).__name__}: {error}")
+
+    # --- requests of others --------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """See requests of other processes while something runs, and when the time is up."""
+        while True:
+            await asyncio.sleep(self.world.poll_ms / 1000)
+            try:
+                if self.world.store.changed():
+                    self._take(self.world.store.read(self.task_id, self._seen))
+            except StoreError as error:
+                # The next append meets the same fault and ends the run with its message.
+                self.world.complain(str(error))
+                return
+            if self._must_cut():
+                self._cut()
+
+    def _must_cut(self) -> bool:
+        state, wanted = self.state, self.state.pause_wanted
+        if state.cancel_wanted:
+            return True
+        if wanted is not None and (self._waiting or (wanted.now and wanted.by == "user")):
+            return True
+        if state.limits.wall_ms is None:
+            return False
+        return state.active_ms + self._now() - state.last_ms >= state.limits.wall_ms
+
+    def _cut(self) -> None:
+        """Cancel what is awaited now; the loop goes on and decides what that means."""
+        if self._main is not None and not self._main.done() and not self._cutting:
+            self._cutting = True
+            self._main.cancel()
+
+    def _was_cut(self) -> None:
+        """Take the cancellation as ours, or pass on somebody else's."""
+        if not self._cutting or self._main is None:
+            raise asyncio.CancelledError
+        self._cutting = False
+        self._main.uncancel()

@@ -1,0 +1,117 @@
+"""One model call: the request is built, streamed and turned into the event that records it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agentctl.core import events as e
+from agentctl.core.backoff import wait_ms
+from agentctl.core.context import estimate_tokens
+from agentctl.core.sanitize import storable
+from agentctl.core.state import State
+from agentctl.core.values import Message, Millis, Quote, ToolCall, Usage
+from agentctl.errors import ProviderError
+from agentctl.ports import Answer, Emit, Request
+from agentctl.run.world import World
+
+MTOK = 1_000_000
+
+
+def quote(state: State, world: World, overhead_tokens: int) -> Quote:
+    """What the next call may cost at worst: all input new and written to the cache."""
+    tokens = estimate_tokens(
+        state.sent_bytes,
+        state.anchor_tokens,
+        state.anchor_bytes,
+        overhead_tokens,
+        world.counter.bytes_per_ktoken,
+    )
+    cost = world.pricer.cost
+    plain = cost(Usage(input=tokens))
+    written = cost(Usage(input=tokens, cache_write=tokens))
+    with_output = cost(Usage(input=tokens, output=MTOK))
+    if plain is None or written is None or with_output is None:
+        return Quote(tokens, None, 0, world.provider.max_output)
+    return Quote(tokens, max(plain, written), with_output - plain, world.provider.max_output)
+
+
+async def ask_model(
+    state: State,
+    world: World,
+    intent: e.ModelAsked,
+    emit: Emit,
+    now_ms: Callable[[], Millis],
+) -> e.ModelAnswered | e.ModelFailed:
+    """Make the call that the intent announced. Cancelling it cuts the connection."""
+    request = Request(
+        state.created.system,
+        state.sent,
+        tuple(world.belt.specs.values()),
+        intent.output_cap,
+        intent.reserve_tokens - intent.output_cap,
+        world.silence_ms,
+    )
+    began_ms = now_ms()
+    try:
+        answer = await world.provider.ask(request, emit)
+    except ProviderError as error:
+        return _failed(state, world, intent, error, now_ms())
+    return _answered(world, answer, now_ms() - began_ms)
+
+
+def cut(intent: e.ModelAsked, why: str) -> e.ModelFailed:
+    """The fact of a call that we cut: it may have been billed, so it costs its reserve."""
+    return e.ModelFailed(
+        "cut",
+        why,
+        retriable=True,
+        charged_micros=intent.reserve_micros,
+        charged_tokens=intent.reserve_tokens,
+    )
+
+
+def _answered(world: World, answer: Answer, duration_ms: Millis) -> e.ModelAnswered:
+    message = answer.message
+    calls = tuple(world.belt.check(_clean_call(call)) for call in message.calls)
+    clean = Message("assistant", storable(message.text), _distinct(calls), native=message.native)
+    return e.ModelAnswered(
+        clean,
+        answer.usage,
+        answer.stop,
+        world.pricer.cost(answer.usage),
+        duration_ms,
+        world.pricer.note(answer.usage),
+        answer.response_id,
+        answer.model if answer.model != world.provider.model else "",
+    )
+
+
+def _clean_call(call: ToolCall) -> ToolCall:
+    return ToolCall(
+        storable(call.id), storable(call.name), storable(call.arguments), storable(call.problem)
+    )
+
+
+def _distinct(calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
+    """Calls of one turn are told apart by their id: the second of a pair gets a new one."""
+    if len({call.id for call in calls}) == len(calls):
+        return calls
+    return tuple(
+        ToolCall(f"{call.id}-{n}", call.name, call.arguments, call.problem)
+        for n, call in enumerate(calls)
+    )
+
+
+def _failed(
+    state: State, world: World, intent: e.ModelAsked, error: ProviderError, now_ms: Millis
+) -> e.ModelFailed:
+    billed = error.may_be_billed
+    wait = wait_ms(state.failures + 1, world.jitter(), error.retry_after_ms)
+    return e.ModelFailed(
+        error.reason,
+        storable(str(error)),
+        error.retriable,
+        intent.reserve_micros if billed else 0,
+        intent.reserve_tokens if billed else 0,
+        now_ms + wait if error.retriable else 0,
+    )

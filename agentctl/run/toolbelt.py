@@ -1,0 +1,116 @@
+"""The tools of a run: checked, run side by side, timed out, their large outputs set aside."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+
+from agentctl.core.events import Signal, ToolEnded, ToolOutput
+from agentctl.core.sanitize import storable
+from agentctl.core.values import Millis, ToolCall, ToolSpec
+from agentctl.errors import AgentctlError
+from agentctl.ports import StoredOutput, Tool, ToolContext, ToolResult
+
+SHOWN_BYTES_MAX = 14_000
+"""About 4,000 tokens: a larger output is stored whole and shown as head and tail."""
+HEAD_BYTES = 8_000
+TAIL_BYTES = 4_000
+SIDE_BY_SIDE = 5
+
+OnEnd = Callable[[ToolEnded, Sequence[StoredOutput]], None]
+
+
+class Toolbelt:
+    """The tools by name, in the fixed order in which the model is told of them."""
+
+    def __init__(self, tools: Sequence[Tool], cwd: str) -> None:
+        """Tools work in `cwd`, the workspace."""
+        self._tools = {tool.spec.name: tool for tool in tools}
+        self._cwd = cwd
+        self.specs: dict[str, ToolSpec] = {name: tool.spec for name, tool in self._tools.items()}
+        self._free = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    def check(self, call: ToolCall) -> ToolCall:
+        """Return the call, with its problem named if it cannot be run."""
+        if call.problem:
+            return call
+        tool = self._tools.get(call.name)
+        if tool is None:
+            known = ", ".join(self._tools)
+            problem = f"There is no tool named {call.name!r}. There are: {known}."
+        else:
+            problem = tool.check(call.arguments)
+            if problem:
+                problem = f"The arguments do not fit {call.name}: {problem}"
+        return ToolCall(call.id, call.name, call.arguments, problem) if problem else call
+
+    async def run(
+        self,
+        calls: Sequence[ToolCall],
+        on_end: OnEnd,
+        hear: Callable[[Signal], None],
+        read_stored: Callable[[str], str | None],
+        now_ms: Callable[[], Millis],
+    ) -> None:
+        """Run all calls; `on_end` is told of each as it ends.
+
+        Cancelling stops every call and what it started, then raises CancelledError.
+        """
+
+        async def one(call: ToolCall) -> None:
+            async with self._free:
+                began_ms = now_ms()
+                context = ToolContext(
+                    self._cwd, call.id, lambda text: hear(ToolOutput(call.id, text)), read_stored
+                )
+                status, result = await self._outcome(call, context)
+                on_end(*_ended(call, status, result, now_ms() - began_ms))
+
+        if len(calls) == 1:
+            await one(calls[0])
+            return
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(one(call))
+
+    async def _outcome(self, call: ToolCall, context: ToolContext) -> tuple[str, ToolResult]:
+        tool = self._tools[call.name]
+        timeout_ms = tool.spec.timeout_ms
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                result = await tool.run(call.arguments, context)
+        except TimeoutError:
+            text = f"Stopped after {timeout_ms / 1000:g} s: the time limit of {call.name}."
+            return "timeout", ToolResult(text, ok=False)
+        except AgentctlError as error:
+            return "error", ToolResult(str(error), ok=False)
+        except Exception as error:  # noqa: BLE001 - a broken tool must not end the run: the model is told
+            text = f"{call.name} broke: {type(error).__name__}: {error}"
+            return "error", ToolResult(text, ok=False)
+        return ("ok" if result.ok else "error"), result
+
+    async def close(self) -> None:
+        """Close every tool, the last one first, whatever one of them does."""
+        for tool in reversed(self._tools.values()):
+            try:
+                await tool.close()
+            except OSError:
+                continue
+
+
+def _ended(
+    call: ToolCall, status: str, result: ToolResult, duration_ms: Millis
+) -> tuple[ToolEnded, Sequence[StoredOutput]]:
+    text = storable(result.text)
+    if len(text) <= SHOWN_BYTES_MAX // 4 or len(raw := text.encode()) <= SHOWN_BYTES_MAX:
+        return ToolEnded(call.id, call.name, text, status, duration_ms), ()
+    ref = hashlib.sha256(raw).hexdigest()[:16]
+    head = raw[:HEAD_BYTES].decode(errors="ignore")
+    tail = raw[-TAIL_BYTES:].decode(errors="ignore")
+    shown = (
+        f"{head}\n[… {len(raw) - HEAD_BYTES - TAIL_BYTES:,} of {len(raw):,} bytes left out; "
+        f'read_output(id="{ref}") shows them …]\n{tail}'
+    )
+    ended = ToolEnded(call.id, call.name, shown, status, duration_ms, ref, len(raw))
+    return ended, (StoredOutput(ref, text),)

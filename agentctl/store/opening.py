@@ -1,0 +1,141 @@
+"""Opening the database so that it can be trusted, and the one border for SQLite's errors."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3 as linked
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agentctl.errors import StoreCorrupt, StoreError, StoreNewer
+
+SCHEMA_VERSION = 1
+"""What this version writes. Kept apart from migrations.py, whose imports are heavy."""
+PAGE_BYTES = 8192
+"""Events of 2 to 3 kB leave a third of a 4 kB page empty, and next to nothing of this one."""
+FIXED_SQLITE = (3, 51, 3)
+"""First release without the WAL-reset bug, by which two connections that checkpoint at the same
+moment can corrupt the file (SQLite's own change log)."""
+BUSY_MS = 10_000
+
+
+def library() -> Any:
+    """The SQLite module to use: the linked one if it has the fix, else pysqlite3's."""
+    if linked.sqlite_version_info >= FIXED_SQLITE:
+        return linked
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        dbapi2 = None
+    if dbapi2 is None or dbapi2.sqlite_version_info < FIXED_SQLITE:
+        raise StoreError(
+            f"This Python's SQLite is {linked.sqlite_version}, which can corrupt a database that "
+            "several processes write (its WAL-reset bug, fixed in 3.51.3).",
+            kept="Nothing was opened.",
+            next_step="Type: pip install 'pysqlite3>=0.6.1'",
+        )
+    return dbapi2
+
+
+def connect(path: Path) -> Any:
+    """Open the database at `path`, made private, checked after a crash and migrated."""
+    module = library()
+    with translated(path):
+        _make_private(path)
+        after_crash = _alone_with_leftovers(path)
+        db = module.connect(str(path), isolation_level=None, timeout=BUSY_MS / 1000)
+        try:
+            _prepare(db, path, after_crash)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def _prepare(db: Any, path: Path, after_crash: bool) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StoreNewer(
+            f"The state in {path} was written by a newer agentctl (schema {version}, this one "
+            f"knows {SCHEMA_VERSION}).",
+            kept="Nothing was changed.",
+            next_step="Update agentctl, or use another state home with AGENTCTL_HOME.",
+        )
+    if version == 0:
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    if after_crash and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        raise corrupt(path, "its integrity check failed after a crash")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    if version < SCHEMA_VERSION:
+        from agentctl.store.migrations import migrate  # heavy, and seldom needed
+
+        migrate(db, version)
+
+
+def _make_private(path: Path) -> None:
+    """Create folder and file readable by their owner only, from the first instant."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+_held: dict[Path, int] = {}
+
+
+def _alone_with_leftovers(path: Path) -> bool:
+    """Whether nobody else has the database open and the last who had did not close it.
+
+    Every process holds a shared lock while it lives; who gets it exclusively is alone. A WAL that
+    is left then belongs to a process that died.
+    """
+    if path not in _held:
+        _held[path] = os.open(f"{path}-users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = _held[path]
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        alone = False
+    else:
+        alone = True
+    wal = Path(f"{path}-wal")
+    leftovers = alone and wal.exists() and wal.stat().st_size > 0
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return leftovers
+
+
+def corrupt(path: Path, why: str) -> StoreCorrupt:
+    """The error for a database that cannot be trusted."""
+    return StoreCorrupt(
+        f"The database {path} is damaged: {why}.",
+        kept="It was left as it is.",
+        next_step=f"Keep a copy, then try: sqlite3 {path} .recover | sqlite3 recovered.db",
+    )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the system's errors into ours, told with what was kept."""
+    try:
+        yield
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
+    except Exception as error:
+        # Two modules may be in play, so errors are told by name: both follow PEP 249.
+        if type(error).__module__ not in ("sqlite3", "pysqlite3.dbapi2", "pysqlite3._sqlite3"):
+            raise
+        text = str(error)
+        if "malformed" in text or "not a database" in text:
+            raise corrupt(path, text) from error
+        raise _unusable(path, text) from error
+
+
+def _unusable(path: Path, why: str) -> StoreError:
+    return StoreError(
+        f"The state in {path.parent} cannot be used: {why}.",
+        kept="Every step that was shown as done is on disk.",
+        next_step="Free space or mend its rights, or name another folder with AGENTCTL_HOME; "
+        "then type the same command again, or: agentctl list",
+    )

@@ -1,0 +1,199 @@
+"""The log in one SQLite file: WAL, synchronous=FULL, explicit BEGIN IMMEDIATE.
+
+An append is one transaction and one fsync. The tables `tasks`, `usage` and `spend` follow from
+the events and are written in the same transaction, so that they can never disagree with the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentctl.core import events as e
+from agentctl.core.values import Micros, Millis
+from agentctl.errors import StoreError
+from agentctl.ports import Appended, StoredOutput
+from agentctl.store import opening, project
+from agentctl.store.opening import translated
+
+if TYPE_CHECKING:
+    import sqlite3
+
+HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+SEQ_BITS = 32
+SEQ_MAX = (1 << SEQ_BITS) - 1
+
+
+class SqliteStore:
+    """A connection to the state home's database. Not for sharing between threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open, create or migrate the database. Raises StoreError and its kinds."""
+        self.path = path
+        self._db: sqlite3.Connection = opening.connect(path)
+        self._numbers: dict[str, int] = {}
+        self._data_version = -1
+
+    def close(self) -> None:
+        """Close the connection; the last one out also removes the WAL."""
+        self._db.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For the read-only queries of `store.queries`."""
+        return self._db
+
+    def number(self, task_id: str) -> int:
+        """The row number of a task. Raises KeyError if there is none."""
+        number = self._numbers.get(task_id)
+        if number is None:
+            row = self._db.execute("SELECT no FROM tasks WHERE id = ?", (task_id,)).fetchone()
+            if row is None:
+                raise KeyError(task_id)
+            number = self._numbers[task_id] = row[0]
+        return number
+
+    def create(self, task_id: str, event: e.Event, at_ms: Millis) -> bool:
+        """Write the first event of a new task; False when the id is taken."""
+        if not isinstance(event, e.TaskCreated):
+            raise TypeError("a log begins with TaskCreated")
+        with self._transaction() as db:
+            if db.execute("SELECT 1 FROM tasks WHERE id = ?", (task_id,)).fetchone():
+                return False
+            number = project.insert_task(db, task_id, event, at_ms)
+            self._insert(db, number << SEQ_BITS, event, at_ms)
+        return True
+
+    def append(
+        self,
+        task_id: str,
+        expected: int | None,
+        facts: Sequence[e.Event],
+        at_ms: Millis,
+        *,
+        intents: Sequence[e.Event] = (),
+        hour_cap_micros: Micros | None = None,
+        outputs: Sequence[StoredOutput] = (),
+    ) -> Appended:
+        """Write facts, then intents, in one durable transaction: see ports.Store."""
+        with translated(self.path):
+            base = self.number(task_id) << SEQ_BITS
+        with self._transaction() as db:
+            seq = self._count(db, base)
+            news = [] if expected is None or seq == expected else self._read(db, base, expected)
+            refused = "news" if news and intents else ""
+            recorded = self._write(db, base, seq, facts, at_ms)
+            for output in outputs:
+                db.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (output.ref, output.text))
+            if intents and not refused and self._hour_full(db, intents, at_ms, hour_cap_micros):
+                refused = "hour"
+            if intents and not refused:
+                recorded += self._write(db, base, seq + len(facts), intents, at_ms)
+        return Appended((*news, *recorded), refused)
+
+    def read(self, task_id: str, after: int = 0) -> list[e.Recorded]:
+        """Events numbered `after` and later."""
+        with translated(self.path):
+            return self._read(self._db, self.number(task_id) << SEQ_BITS, after)
+
+    def changed(self) -> bool:
+        """Whether another connection has committed since the last call."""
+        with translated(self.path):
+            version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+        before, self._data_version = self._data_version, version
+        return version != before
+
+    def hour_spent(self, now_ms: Millis) -> tuple[Micros, Millis]:
+        """Settled and reserved in the last 60 minutes, and when its oldest part leaves them.
+
+        Whole minutes are counted, so the window is up to 61 minutes long, never shorter than 60.
+        Spend dated in the future counts too: a clock that was set back frees no budget.
+        """
+        with translated(self.path):
+            return _hour_spent(self._db, now_ms)
+
+    def output(self, ref: str) -> str | None:
+        """A stored output."""
+        with translated(self.path):
+            row = self._db.execute("SELECT text FROM outputs WHERE ref = ?", (ref,)).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with translated(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _count(self, db: sqlite3.Connection, base: int) -> int:
+        row = db.execute(
+            "SELECT max(pos) FROM events WHERE pos BETWEEN ? AND ?", (base, base | SEQ_MAX)
+        ).fetchone()
+        last: int = row[0]
+        return (last & SEQ_MAX) + 1
+
+    def _read(self, db: sqlite3.Connection, base: int, after: int) -> list[e.Recorded]:
+        rows = db.execute(
+            "SELECT pos, kind, at_ms, body FROM events WHERE pos BETWEEN ? AND ? ORDER BY pos",
+            (base + after, base | SEQ_MAX),
+        )
+        try:
+            return [
+                e.Recorded(pos & SEQ_MAX, at_ms, e.from_json(kind, body))
+                for pos, kind, at_ms, body in rows
+            ]
+        except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors
+            raise StoreError(
+                f"The log in {self.path} holds an event that this version cannot read ({error}).",
+                kept="Nothing was changed.",
+                next_step="Update agentctl, or report this with the output of: agentctl info",
+            ) from error
+
+    def _write(
+        self,
+        db: sqlite3.Connection,
+        base: int,
+        seq: int,
+        events: Sequence[e.Event],
+        at_ms: Millis,
+    ) -> list[e.Recorded]:
+        recorded = []
+        for event in events:
+            self._insert(db, base + seq, event, at_ms)
+            project.follow(db, base, base + seq, event, at_ms)
+            recorded.append(e.Recorded(seq, at_ms, event))
+            seq += 1
+        return recorded
+
+    def _insert(self, db: sqlite3.Connection, pos: int, event: e.Event, at_ms: Millis) -> None:
+        kind, body = e.to_json(event)
+        db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (pos, kind, at_ms, body.decode()))
+
+    def _hour_full(
+        self,
+        db: sqlite3.Connection,
+        intents: Sequence[e.Event],
+        at_ms: Millis,
+        cap_micros: Micros | None,
+    ) -> bool:
+        due = sum(i.reserve_micros or 0 for i in intents if isinstance(i, e.ModelAsked))
+        if cap_micros is None or not due:
+            return False
+        return _hour_spent(db, at_ms)[0] + due > cap_micros
+
+
+def _hour_spent(db: Any, now_ms: Millis) -> tuple[Micros, Millis]:
+    row = db.execute(
+        "SELECT coalesce(sum(micros), 0), min(minute) FROM spend WHERE minute >= ? AND micros > 0",
+        ((now_ms - HOUR_MS) // MINUTE_MS,),
+    ).fetchone()
+    spent, oldest = row
+    return spent, 0 if oldest is None else (oldest + 1) * MINUTE_MS + HOUR_MS

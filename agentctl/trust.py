@@ -1,0 +1,118 @@
+"""Which project files the user has said may do more than tighten limits.
+
+Trust belongs to a folder *and* to the bytes of its settings file: a changed file must be trusted
+again. The list is `trusted.json` in the state home, readable by its owner only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from agentctl import atomic
+from agentctl.errors import StoreError, UsageError
+
+PROJECT_FILE = ".agentctl.toml"
+MAX_BYTES = 1_000_000
+
+
+class _Trusted(Struct):
+    folders: dict[str, str] = {}
+    """Folder to the SHA-256 of the settings file that was trusted."""
+    schema: int = 1
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of a settings file."""
+    import hashlib  # here, because most runs have no project file
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def trusted(home: Path, folder: Path, data: bytes | None = None) -> bool:
+    """Return whether the folder's settings file, as it is now, is trusted.
+
+    Pass the bytes that are in use, so that nobody can swap the file in between. Raises StoreError
+    when the list cannot be read.
+    """
+    listed = _read(home).folders.get(str(folder.resolve()))
+    if listed is None:
+        return False
+    if data is None:
+        data = _project_bytes(folder)
+    return listed == digest(data)
+
+
+def trust(home: Path, folder: Path) -> Path:
+    """Trust a folder's settings file as it is now; return the file. Durable when it returns."""
+    folder = folder.resolve()
+    found = digest(_project_bytes(folder))
+
+    def change(folders: dict[str, str]) -> None:
+        folders[str(folder)] = found
+
+    _change(home, change)
+    return folder / PROJECT_FILE
+
+
+def untrust(home: Path, folder: Path) -> bool:
+    """Take the trust back; return whether there was any."""
+    was = str(folder.resolve()) in _read(home).folders
+
+    def change(folders: dict[str, str]) -> None:
+        folders.pop(str(folder.resolve()), None)
+
+    if was:
+        _change(home, change)
+    return was
+
+
+def _project_bytes(folder: Path) -> bytes:
+    path = folder / PROJECT_FILE
+    if not path.is_file():
+        raise UsageError(
+            f"There is no {PROJECT_FILE} in {folder}, so there is nothing to trust.",
+            next_step="Create it first; docs/configuration.md lists what it may contain.",
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _read(home: Path) -> _Trusted:
+    path = home / "trusted.json"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return _Trusted()
+    except OSError as error:
+        raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
+    try:
+        return msgspec.json.decode(data, type=_Trusted)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"{path} is damaged: {error}.",
+            kept="No folder is trusted until it is repaired.",
+            next_step=f"Remove it and trust your folders again: rm {path}",
+        ) from error
+
+
+def _change(home: Path, change: Callable[[dict[str, str]], None]) -> None:
+    import filelock  # here, because only `trust` and `untrust` need it
+
+    path = home / "trusted.json"
+    try:
+        atomic.make_private(home)
+        # Without the lock two commands at once could bring back a trust just taken away.
+        with filelock.FileLock(str(home / "trusted.lock"), timeout=10, mode=0o600):
+            current = _read(home)
+            change(current.folders)
+            atomic.replace(path, msgspec.json.format(msgspec.json.encode(current), indent=2))
+    except (OSError, filelock.Timeout) as error:
+        raise StoreError(
+            f"Cannot write {path}: {error}.", kept="The list of trusted folders is unchanged."
+        ) from error

@@ -1,0 +1,163 @@
+"""One life from a seed."""
+
+from __future__ import annotations
+
+import random
+
+from agentctl.core import events as e
+from agentctl.core.state import FINAL, State, fold
+from agentctl.core.values import ContextPolicy, Limits, Millis, ToolCall, ToolSpec
+from agentctl.run.driver import Driver
+from agentctl.run.toolbelt import Toolbelt
+from agentctl.run.world import World
+from agentctl.store.memory import MemoryStore
+from tests.sim import loop
+from tests.sim.rules import Broken, SimPricer, Watcher
+from tests.sim.world import SPECS, TASK, Crash, Fate, ProcessStore, SimProvider, SimTool
+
+PROCESSES_MAX = 400
+START_MS = 1_800_000_000_000
+
+
+class SimClock:
+    """The virtual loop's time, as a clock that may have been set back."""
+
+    def __init__(self, offset_ms: Millis) -> None:
+        self.offset_ms = offset_ms
+
+    def now_ms(self) -> Millis:
+        return int(loop.asyncio.get_running_loop().time() * 1000) + START_MS + self.offset_ms
+
+    async def sleep_until(self, moment_ms: Millis) -> None:
+        await loop.asyncio.sleep(max(moment_ms - self.now_ms(), 0) / 1000)
+
+
+class SimCounter:
+    bytes_per_ktoken = 3400
+
+    def count(self, text: str) -> int:
+        return len(text) // 3
+
+
+def live(seed: int) -> list[str]:
+    """Live one life and return what happened; raises Broken with the seed if a rule fails."""
+    rng = random.Random(seed)
+    limits = Limits(
+        task_cost_micros=rng.choice((2_000, 60_000, 400_000)),
+        hour_cost_micros=rng.choice((30_000, 10_000_000)),
+        task_tokens=rng.choice((9_000, 100_000)),
+        steps=rng.choice((3, 30)),
+        wall_ms=rng.choice((None, 30_000, 3_600_000)),
+        attempts=rng.choice((2, 5)),
+    )
+    watcher = Watcher(limits)
+    shared = MemoryStore()
+    created = e.TaskCreated(
+        "goal",
+        "system",
+        "sim",
+        "sim-1",
+        "/",
+        limits,
+        context=ContextPolicy(rng.choice((800, 5_000, 96_000)), 3, 3),
+        approve=rng.choice(("auto", "ask", "never")),
+    )
+    shared.create(TASK, created, START_MS)
+    watcher.after_commit(shared.logs[TASK])
+    crashy, meddle = rng.choice((0.0, 0.5, 0.9)), rng.choice((0.0, 0.02, 0.1))
+    turns, story, now_s, offset_ms = rng.randint(1, 8), [], 0.0, 0
+    try:
+        for _ in range(PROCESSES_MAX):
+            points = rng.randint(0, 60) if rng.random() < crashy else None
+            fate = Fate(rng, points)
+            store = ProcessStore(shared, fate, watcher, meddle)
+            end, now_s = loop.run(_process(store, fate, watcher, turns, offset_ms), now_s)
+            story.append(end)
+            if end in FINAL:
+                break
+            now_s += rng.choice((0, 5, 100_000))
+            offset_ms -= rng.choice((0, 0, 0, 7_200_000))  # somebody sets the clock back
+            _raise_limit(end, rng, shared, watcher)
+        else:
+            raise Broken(f"every life ends; this one did not in {PROCESSES_MAX} processes: {story}")
+    except Broken as broken:
+        raise Broken(f"seed {seed}: {broken}   replay: python -m tests.sim --seed {seed}") from None
+    return story
+
+
+async def _process(
+    store: ProcessStore, fate: Fate, watcher: Watcher, turns: int, offset_ms: Millis
+) -> str:
+    """One process drives the task until it ends, stops or the process dies."""
+    rng = fate.rng
+    clock = SimClock(offset_ms)
+    world = World(
+        store,
+        SimProvider(fate, watcher, turns, rng.choice((300, 4_000))),
+        SimPricer(),
+        SimCounter(),
+        Toolbelt([SimTool(spec, fate, watcher) for spec in SPECS], "/"),
+        clock,
+        ask=_answers(rng) if rng.random() < 0.5 else None,
+        jitter=rng.random,
+    )
+    try:
+        policy = rng.choice(("tell", "skip", "ask"))
+        store.append(TASK, None, [e.Resumed(1, policy)], clock.now_ms())
+        driver = Driver(TASK, world)
+        if rng.random() < 0.1:
+            loop.asyncio.get_running_loop().call_later(rng.random() * 30, _signal, driver, fate)
+        state = await driver.drive()
+    except Crash:
+        return "crash"
+    except BaseExceptionGroup as group:
+        if group.split(Crash)[1] is not None:
+            raise
+        return "crash"
+    _same(state, fold(store.read(TASK)), watcher)
+    return state.status
+
+
+def _signal(driver: Driver, fate: Fate) -> None:
+    if not fate.dead:
+        try:
+            driver.interrupt("SIGTERM")
+        except Crash:
+            driver._cut()
+
+
+def _answers(rng: random.Random):
+    async def ask(call: ToolCall, spec: ToolSpec, in_doubt: bool) -> str:
+        await loop.asyncio.sleep(rng.choice((0.1, 20)))
+        return rng.choice(("skip", "tell") if in_doubt else ("once", "always", "no"))
+
+    return ask
+
+
+def _same(state: State, folded: State, watcher: Watcher) -> None:
+    """The driver's own state is what anybody else reads from the log."""
+    for field in state.__struct_fields__:
+        if field in ("active_ms", "last_ms"):  # facts are timed when they are written
+            continue
+        mine, theirs = getattr(state, field), getattr(folded, field)
+        watcher.require(mine == theirs, f"10: state.{field} is {mine!r}, the log says {theirs!r}")
+
+
+def _raise_limit(end: str, rng: random.Random, shared: MemoryStore, watcher: Watcher) -> None:
+    """The user gives more where a limit stopped the task, or sees that it leads nowhere."""
+    if end not in ("limit", "failed", "waiting", "paused") or not watcher.log:
+        return
+    if rng.random() < 0.15:
+        shared.append(TASK, None, [e.CancelRequested()], watcher.log[-1].at_ms)
+    elif end == "limit":
+        old = watcher.limits
+        more = Limits(
+            task_cost_micros=(old.task_cost_micros or 0) * 2 + 1_000,
+            hour_cost_micros=(old.hour_cost_micros or 0) * 2,
+            task_tokens=(old.task_tokens or 0) * 2,
+            steps=(old.steps or 0) + 10,
+            wall_ms=None if old.wall_ms is None else old.wall_ms * 2,
+            attempts=old.attempts,
+        )
+        shared.append(TASK, None, [e.LimitChanged(more)], watcher.log[-1].at_ms)
+    watcher.after_commit(shared.logs[TASK])

@@ -1,0 +1,115 @@
+"""What must hold at every moment of every life. Each rule names the promise it stands for."""
+
+from __future__ import annotations
+
+from agentctl.core import events as e
+from agentctl.core.limits import ceil_div
+from agentctl.core.values import Limits, ToolSpec, Usage
+from agentctl.ports import Request
+
+IN_PRICE, OUT_PRICE = 3_000_000, 15_000_000
+
+
+class Broken(AssertionError):
+    """A rule does not hold."""
+
+
+class SimPricer:
+    """Cache reads are free here, so that billed and reserved differ widely."""
+
+    def cost(self, usage: Usage) -> int:
+        tokens_in = usage.input - usage.cache_read
+        return ceil_div(tokens_in * IN_PRICE + usage.output * OUT_PRICE, 1_000_000)
+
+    def note(self, usage: Usage) -> str:
+        return ""
+
+
+class Watcher:
+    """Sees the log after each commit, and every effect in the world outside."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.bill_micros = 0
+        self.bills: list[tuple[float, int]] = []
+        self.tokens = 0
+        self.effects: dict[str, int] = {}
+        self.log: list[e.Recorded] = []
+        self._calls = 0
+
+    def next_call(self) -> int:
+        self._calls += 1
+        return self._calls
+
+    def require(self, holds: bool, rule: str) -> None:
+        if not holds:
+            raise Broken(rule)
+
+    # --- the world outside ---
+
+    def before_model(self, request: Request) -> None:
+        last = self._last_of(e.ModelAsked, e.ModelAnswered, e.ModelFailed)
+        self.require(isinstance(last, e.ModelAsked), "2: no model call without its intent on disk")
+        answered = {m.call_id for m in request.messages if m.role == "tool"}
+        asked = {c.id for m in request.messages for c in m.calls}
+        self.require(asked == answered, "1: no model call while a tool call has no answer")
+
+    def billed(self, usage: Usage, now_s: float) -> None:
+        self.bill_micros += SimPricer().cost(usage)
+        self.tokens += usage.processed
+        cap = self.limits.task_cost_micros or 0
+        self.require(self.bill_micros <= cap, "3: billed never passes the task's limit")
+        self.bills.append((now_s, SimPricer().cost(usage)))
+        hour_micros = sum(micros for when_s, micros in self.bills if when_s > now_s - 3600)
+        hour_cap = self.limits.hour_cost_micros or 0
+        self.require(hour_micros <= hour_cap, "3: billed in an hour never passes the hour's limit")
+        most = self.limits.task_tokens or 0
+        self.require(self.tokens <= most, "3: tokens never pass the task's limit")
+        self._books()
+
+    def before_tool(self, call_id: str) -> None:
+        last = [r.event for r in self.log if getattr(r.event, "call_id", "") == call_id]
+        started = bool(last) and isinstance(last[-1], e.ToolStarted)
+        self.require(started, "2: no tool runs without its intent on disk")
+
+    def effect(self, call_id: str, spec: ToolSpec) -> None:
+        self.effects[call_id] = self.effects.get(call_id, 0) + 1
+        once = spec.repeat != "unsafe" or self.effects[call_id] == 1
+        self.require(once, "2: no unsafe effect happens twice")
+
+    # --- the log ---
+
+    def after_commit(self, log: list[e.Recorded]) -> None:
+        new = log[len(self.log) :]
+        self.require(log[: len(self.log)] == self.log, "1: what is written stays")
+        self.require([r.seq for r in log] == list(range(len(log))), "1: no holes in the log")
+        for record in new:
+            self.log.append(record)
+            self._event(record.event)
+        self._books()
+
+    def _event(self, event: e.Event) -> None:
+        if isinstance(event, e.LimitChanged):
+            self.limits = event.limits
+        if isinstance(event, e.ModelAsked | e.ToolStarted):
+            wanted = (e.PauseRequested, e.CancelRequested, e.Resumed, e.TaskCreated)
+            last = self._last_of(*wanted)
+            free = isinstance(last, e.Resumed | e.TaskCreated)
+            self.require(free, "6: nothing starts after a pause or cancel was asked for")
+
+    def _books(self) -> None:
+        """Recorded spend and open reserves cover the provider's bill at every moment."""
+        covered = 0
+        open_reserve = 0
+        for record in self.log:
+            match record.event:
+                case e.ModelAsked(reserve_micros=reserve):
+                    open_reserve = reserve or 0
+                case e.ModelAnswered(cost_micros=cost):
+                    covered, open_reserve = covered + (cost or 0), 0
+                case e.ModelFailed(charged_micros=charged):
+                    covered, open_reserve = covered + (charged or 0), 0
+        self.require(self.bill_micros <= covered + open_reserve, "5: the books cover the bill")
+
+    def _last_of(self, *kinds: type[e.Event]) -> e.Event | None:
+        return next((r.event for r in reversed(self.log) if isinstance(r.event, kinds)), None)

@@ -1,0 +1,181 @@
+"""A world made of a seed: store, provider and tools that fail, crash and are interfered with."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from agentctl.core import events as e
+from agentctl.core.values import Message, Rates, ToolCall, ToolSpec, Usage
+from agentctl.errors import ProviderError, ToolError
+from agentctl.ports import Answer, Appended, Emit, Request, ToolContext, ToolResult
+from agentctl.store.memory import MemoryStore
+from tests.sim.rules import Watcher
+
+TASK = "t1"
+SPECS = (
+    ToolSpec("look", "", "{}", repeat="safe", changes=False),
+    ToolSpec("put", "", "{}", repeat="idempotent"),
+    ToolSpec("act", "", "{}", repeat="unsafe", timeout_ms=20_000),
+)
+
+
+class Crash(BaseException):
+    """The process is gone: nothing after this happens."""
+
+
+class Fate:
+    """When this process dies. Every point where a crash can matter is counted."""
+
+    def __init__(self, rng: random.Random, points: int | None) -> None:
+        self.rng, self.left, self.dead = rng, points, False
+
+    def point(self) -> None:
+        if self.dead:
+            raise Crash
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                self.dead = True
+                raise Crash
+
+
+class ProcessStore:
+    """One process's view of the shared store; other processes write in between."""
+
+    def __init__(self, shared: MemoryStore, fate: Fate, watcher: Watcher, meddle: float) -> None:
+        self.shared, self.fate, self.watcher, self.meddle = shared, fate, watcher, meddle
+
+    def append(
+        self, task_id: str, expected: int | None, facts: Sequence[e.Event], at_ms: int, **more: Any
+    ) -> Appended:
+        self.fate.point()
+        if self.fate.rng.random() < self.meddle:
+            self._other_process(at_ms)
+        result = self.shared.append(task_id, expected, facts, at_ms, **more)
+        self.watcher.after_commit(self.shared.logs[TASK])
+        self.fate.point()
+        return result
+
+    def _other_process(self, at_ms: int) -> None:
+        draw = self.fate.rng.random()
+        if draw < 0.75:
+            event: e.Event = e.PauseRequested(now=draw < 0.3)
+        elif draw < 0.8:
+            event = e.CancelRequested()
+        else:
+            limits = self.watcher.limits
+            event = e.LimitChanged(
+                limits.__class__(
+                    task_cost_micros=(limits.task_cost_micros or 0) + self.fate.rng.randint(0, 900),
+                    hour_cost_micros=limits.hour_cost_micros,
+                    task_tokens=limits.task_tokens,
+                    steps=limits.steps,
+                    wall_ms=limits.wall_ms,
+                    attempts=limits.attempts,
+                )
+            )
+        self.shared.append(TASK, None, [event], at_ms)
+        self.watcher.after_commit(self.shared.logs[TASK])
+
+    def read(self, task_id: str, after: int = 0) -> list[e.Recorded]:
+        return self.shared.read(task_id, after)
+
+    def create(self, task_id: str, event: e.Event, at_ms: int) -> bool:
+        return self.shared.create(task_id, event, at_ms)
+
+    def changed(self) -> bool:
+        return True
+
+    def hour_spent(self, now_ms: int) -> tuple[int, int]:
+        return self.shared.hour_spent(now_ms)
+
+    def output(self, ref: str) -> str | None:
+        return self.shared.output(ref)
+
+
+class SimProvider:
+    """Answers with a plan drawn from the seed, fails often, and keeps its own bill."""
+
+    name, model, rates = "sim", "sim-1", Rates()
+
+    def __init__(self, fate: Fate, watcher: Watcher, turns: int, max_output: int) -> None:
+        self.fate, self.watcher, self.turns, self.max_output = fate, watcher, turns, max_output
+
+    async def ask(self, request: Request, emit: Emit) -> Answer:
+        rng = self.fate.rng
+        self.watcher.before_model(request)
+        self.fate.point()
+        await self._pass_time(rng)
+        if rng.random() < 0.1:
+            retry_ms = rng.choice((None, 0, 2_000, 90_000))
+            raise ProviderError(
+                "busy", reason="rate", retriable=True, may_be_billed=False, retry_after_ms=retry_ms
+            )
+        if rng.random() < 0.005:
+            raise ProviderError("bad key", reason="auth", retriable=False, may_be_billed=False)
+        tokens_in = rng.randint(request.input_tokens // 2, request.input_tokens)
+        tokens_out = rng.randint(0, request.max_output)
+        usage = Usage(input=tokens_in, cache_read=rng.randint(0, tokens_in) // 2, output=tokens_out)
+        self.watcher.billed(usage, asyncio.get_running_loop().time())
+        self.fate.point()
+        await self._pass_time(rng)
+        if rng.random() < 0.05:
+            raise ProviderError("stream cut", reason="cut", retriable=True, may_be_billed=True)
+        emit("…")
+        return self._answer(rng, request, usage)
+
+    async def _pass_time(self, rng: random.Random) -> None:
+        if rng.random() < 0.7:
+            await asyncio.sleep(rng.choice((0.01, 0.3, 5, 40)))
+
+    def _answer(self, rng: random.Random, request: Request, usage: Usage) -> Answer:
+        done = sum(m.role == "assistant" for m in request.messages)
+        if rng.random() < 0.05:
+            return Answer(Message("assistant"), usage, "end")
+        if rng.random() < 0.03:
+            return Answer(Message("assistant", "half a"), usage, "length")
+        if rng.random() < 0.01:
+            return Answer(Message("assistant", "no"), usage, "refusal")
+        if done >= self.turns:
+            return Answer(Message("assistant", "all done"), usage, "end")
+        calls = tuple(
+            ToolCall(
+                f"c{self.watcher.next_call()}",
+                rng.choice(("look", "put", "act", "nope")),
+                rng.choice(("{}", "{}", "{}", '{"bad":1}')),
+            )
+            for _ in range(rng.randint(1, 4))
+        )
+        return Answer(Message("assistant", "", calls), usage, "tools")
+
+    async def close(self) -> None:
+        return None
+
+
+class SimTool:
+    """Has an effect in the world outside, counted by the watcher."""
+
+    def __init__(self, spec: ToolSpec, fate: Fate, watcher: Watcher) -> None:
+        self.spec, self.fate, self.watcher = spec, fate, watcher
+
+    def check(self, arguments: str) -> str:
+        return "unknown field `bad`" if "bad" in arguments else ""
+
+    async def run(self, arguments: str, context: ToolContext) -> ToolResult:
+        rng = self.fate.rng
+        self.watcher.before_tool(context.call_id)
+        self.fate.point()
+        if rng.random() < 0.6:
+            await asyncio.sleep(rng.choice((0.01, 0.4, 3, 50)))
+        self.fate.point()
+        self.watcher.effect(context.call_id, self.spec)
+        self.fate.point()
+        if rng.random() < 0.1:
+            raise ToolError("it did not work")
+        return ToolResult("x" * rng.choice((3, 900, 40_000)))
+
+    async def close(self) -> None:
+        return None
