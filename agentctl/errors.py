@@ -96,10 +96,10 @@ class StoreCorrupt(StoreError):
 class ProviderError(AgentctlError):
     """A model provider refused, failed or could not be reached.
 
-    `reason` is one word for the log: auth, rate, overloaded, server, request, not_found, network,
-    timeout, cut, malformed, context. `retriable` says whether the same call may succeed later;
-    `retry_after_ms` is the provider's own demand; `may_be_billed` is False only when the provider
-    certainly did no work (it answered with an error status before any output).
+    `reason` is one word for the log: auth, quota, rate, overloaded, server, request, not_found,
+    network, timeout, cut, malformed, context. `retriable` says whether the same call may succeed
+    later; `retry_after_ms` is the provider's own demand; `may_be_billed` is False only when the
+    provider certainly did no work (it answered with an error status before any output).
     """
 
     def __init__(

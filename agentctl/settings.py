@@ -178,7 +178,7 @@ class _Found:
         for name, raw in flags.items():
             if raw is None:
                 continue
-            value = _read(KEYS[name], raw, f"--{name.replace('_', '-')}", UsageError)
+            value = read_flag(name, raw)
             if name == "ledger":
                 value = _absolute(str(value), cwd)
             self._set(name, value, "flag")
@@ -210,6 +210,11 @@ class _Found:
 
 
 _DEFAULTS = msgspec.structs.asdict(Settings())
+
+
+def read_flag(name: str, raw: object) -> object:
+    """Read one flag by its setting's name. Raises UsageError."""
+    return _read(KEYS[name], raw, f"--{name.replace('_', '-')}", UsageError)
 
 
 def _read(key: Key, raw: object, where: str, kind: type[AgentctlError]) -> object:

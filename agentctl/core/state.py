@@ -230,6 +230,8 @@ def _pause_requested(state: State, event: e.PauseRequested) -> None:
 
 def _cancel_requested(state: State, event: e.CancelRequested) -> None:
     state.cancel_wanted = True
+    if state.status in RESUMABLE:  # it stands still: awake, it hears this and ends
+        state.status = "running"
 
 
 def _stopped(state: State, event: e.Stopped) -> None:

@@ -1,1 +1,1 @@
-"""Model providers behind one port. Each file knows one wire format and is imported only when chosen."""
+"""Model providers behind one port: one wire format a file, imported only when chosen."""

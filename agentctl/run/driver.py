@@ -25,7 +25,7 @@ from agentctl.core.decide import (
     Sleep,
     decide,
 )
-from agentctl.core.state import State, apply, fold
+from agentctl.core.state import ENDS, State, apply, fold
 from agentctl.core.values import Millis, Quote, ToolCall, View
 from agentctl.errors import StoreError
 from agentctl.ports import StoredOutput
@@ -80,7 +80,8 @@ class Driver:
                         await self._sleep(action)
                     case Halt():
                         self._commit()
-                        return self.state
+                        if self.state.status in ENDS:  # no cancel came with this commit
+                            return self.state
         finally:
             watch.cancel()
             await self.world.belt.close()

@@ -73,6 +73,7 @@ def live(seed: int) -> list[str]:
             store = ProcessStore(shared, fate, watcher, meddle)
             end, now_s = loop.run(_process(store, fate, watcher, turns, offset_ms), now_s)
             story.append(end)
+            watcher.require(not watcher.broken, watcher.broken)
             if end in FINAL:
                 break
             now_s += rng.choice((0, 5, 100_000))

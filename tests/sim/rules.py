@@ -30,6 +30,7 @@ class Watcher:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.broken = ""
         self.bill_micros = 0
         self.bills: list[tuple[float, int]] = []
         self.tokens = 0
@@ -43,6 +44,7 @@ class Watcher:
 
     def require(self, holds: bool, rule: str) -> None:
         if not holds:
+            self.broken = self.broken or rule  # the tool belt swallows what a tool raises
             raise Broken(rule)
 
     # --- the world outside ---

@@ -1,0 +1,155 @@
+"""list, show, pause, resume, cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from agentctl.cli import options as o
+from agentctl.cli.output import say, say_json, show, tell
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command("list")(list_tasks)
+    app.command("show")(show_task)
+    app.command("pause")(pause)
+    app.command("resume")(resume)
+    app.command("cancel")(cancel)
+
+
+Task = Annotated[str, typer.Argument(metavar="TASK_ID", help="Id, unique prefix, name or @last.")]
+Reason = Annotated[str, typer.Option("--reason", help="Kept in the task's log.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def list_tasks(
+    everything: Annotated[bool, typer.Option("--all", "-a", help="All, not just 20.")] = False,
+    json: Json = False,
+) -> None:
+    """List tasks, the newest first. E.g.: agentctl list --all"""
+    from agentctl.control import Desk, now_ms  # the store, not needed for --help
+
+    with Desk() as desk:
+        rows = desk.tasks(limit=-1 if everything else 20)
+    if json:
+        say_json([_as_dict(row) for row in rows])
+        return
+    from agentctl.reports.tasks import task_table  # Rich
+
+    show(task_table(rows, now_ms()))
+
+
+def show_task(
+    task: Task,
+    json: Json = False,
+    events: Annotated[bool, typer.Option("--events", help="Print the log, line by line.")] = False,
+) -> None:
+    """Show a task: goal, state, steps, cost and answer. E.g.: agentctl show @last"""
+    from agentctl.control import Desk  # the store, not needed for --help
+    from agentctl.core.events import to_json
+    from agentctl.core.state import fold
+
+    with Desk() as desk:
+        row = desk.find(task)
+        log = desk.store.read(row.id)
+    state = fold(log)
+    if events:
+        for record in log:
+            kind, body = to_json(record.event)
+            say(f"{record.seq:4d} {kind} {body.decode()}")
+    elif json:
+        goal = state.created.goal
+        say_json(_as_dict(row) | {"goal": goal, "answer": state.answer, "events": len(log)})
+    else:
+        from agentctl.reports.tasks import task_report  # Rich
+
+        show(task_report(row, state, log))
+
+
+def pause(
+    task: Task,
+    now: Annotated[bool, typer.Option("--now", help="Also cut what is running.")] = False,
+    reason: Reason = "",
+    json: Json = False,
+) -> None:
+    """Pause a task before its next step, from any terminal. E.g.: agentctl pause @last"""
+    from agentctl.control import Desk  # the store, not needed for --help
+
+    with Desk() as desk:
+        row = desk.find(task)
+        message = desk.pause(row, now=now, reason=reason)
+    _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}")
+
+
+def cancel(task: Task, reason: Reason = "", json: Json = False) -> None:
+    """End a task for good; its log and costs stay. E.g.: agentctl cancel @last"""
+    from agentctl.control import Desk  # the store, not needed for --help
+
+    with Desk() as desk:
+        row = desk.find(task)
+        message = desk.cancel(row, reason=reason)
+    _answer(json, row.id, message, "")
+
+
+def resume(
+    task: Annotated[
+        str, typer.Argument(metavar="[TASK_ID]", help="Id, unique prefix, name or @last.")
+    ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every interrupted or paused task, one after the other.")
+    ] = False,
+    max_cost: o.MaxCost = None,
+    max_cost_hour: o.MaxCostHour = None,
+    max_tokens: o.MaxTokens = None,
+    max_steps: o.MaxSteps = None,
+    timeout: o.Timeout = None,
+    provider: o.Provider = None,
+    model: o.Model = None,
+    approve: o.Approve = None,
+    on_unknown: Annotated[
+        str,
+        typer.Option(
+            metavar="ask|rerun|skip|tell",
+            help="What to do with a call that was cut off and may have happened.",
+        ),
+    ] = "tell",
+    allow_unpriced: o.AllowUnpriced = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+    output: o.Output = None,
+) -> int:
+    """Go on with a stopped or interrupted task. E.g.: agentctl resume @last --max-cost 1.00"""
+    from agentctl.cli.session import Screen, resume_tasks  # the runner and all that it needs
+
+    limits = {
+        "max_cost": max_cost,
+        "max_cost_hour": max_cost_hour,
+        "max_tokens": max_tokens,
+        "max_steps": max_steps,
+        "timeout": timeout,
+        "allow_unpriced": allow_unpriced,
+    }
+    return resume_tasks(
+        task,
+        everything=everything,
+        limits=limits,
+        provider=provider or "",
+        model=model or "",
+        approve=approve,
+        on_unknown=on_unknown,
+        screen=Screen(json=json, quiet=quiet, verbose=verbose, output=output),
+    )
+
+
+def _as_dict(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__struct_fields__}
+
+
+def _answer(json: bool, task_id: str, message: str, next_step: str) -> None:
+    if json:
+        say_json({"task_id": task_id, "message": message})
+    else:
+        tell(message + (f"\n{next_step}" if next_step else ""))

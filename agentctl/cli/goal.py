@@ -1,0 +1,66 @@
+"""Where a goal comes from: the command line, a file, stdin, or both of the last two."""
+
+from __future__ import annotations
+
+import select
+import sys
+from pathlib import Path
+
+from agentctl.core.sanitize import GOAL_BYTES_MAX
+from agentctl.errors import UsageError
+
+EXAMPLE = "E.g.: agentctl run 'Summarise README.md'"
+
+
+def read_goal(goal: str | None, file: str | None) -> str:
+    """Return the goal's text. Raises UsageError for none, two, or what is not text."""
+    if goal and goal != "-" and file:
+        raise UsageError("Give a goal or a file with one, not both.", next_step=EXAMPLE)
+    if file:
+        return _with_stdin(_text(_file_bytes(file), file))
+    if goal == "-":
+        return _text(_stdin_bytes(), "stdin")
+    if goal is None:
+        piped = "" if sys.stdin is None or sys.stdin.isatty() else _text(_stdin_bytes(), "stdin")
+        if not piped.strip():
+            raise UsageError("What is the goal?", next_step=EXAMPLE)
+        return piped
+    return _with_stdin(goal)
+
+
+def _with_stdin(goal: str) -> str:
+    """Add what was piped in; a stdin that stays silent, as cron's may, is not waited for."""
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        return goal
+    try:
+        ready, _, _ = select.select([sys.stdin], [], [], 0.1)
+    except (OSError, ValueError):
+        return goal
+    piped = _text(_stdin_bytes(), "stdin") if ready else ""
+    return f"{goal}\n\nInput:\n{piped}" if piped.strip() else goal
+
+
+def _stdin_bytes() -> bytes:
+    return sys.stdin.buffer.read(GOAL_BYTES_MAX + 1)
+
+
+def _file_bytes(name: str) -> bytes:
+    try:
+        with Path(name).open("rb") as handle:
+            return handle.read(GOAL_BYTES_MAX + 1)
+    except OSError as error:
+        raise UsageError(
+            f"The goal's file {name} cannot be read: {error.strerror}.", next_step=EXAMPLE
+        ) from error
+
+
+def _text(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(data) > GOAL_BYTES_MAX and error.start >= GOAL_BYTES_MAX - 4:
+            return data.decode("utf-8", "replace")  # only cut there: refused for its length
+        raise UsageError(
+            f"The goal from {source} is not UTF-8 text (byte {error.start} is not).",
+            next_step="Save it as UTF-8, or put the data into a file and name that in the goal.",
+        ) from error

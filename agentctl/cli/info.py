@@ -1,0 +1,83 @@
+"""info, trust, untrust: which settings are in force, and whose."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agentctl.cli.output import say, say_json, tell
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command("info")(info)
+    app.command("trust")(trust)
+    app.command("untrust")(untrust)
+
+
+Folder = Annotated[str, typer.Argument(metavar="[DIR]", help="Default: this folder.")]
+
+
+def info(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Print every setting with where it came from, and every path. E.g.: agentctl info"""
+    import os  # these, because --help needs none of them
+    from pathlib import Path
+
+    from agentctl import __version__, settings
+    from agentctl.settings_keys import KEYS
+    from agentctl.store.opening import library
+
+    chosen = settings.load({}, env=os.environ, cwd=Path.cwd())
+    values = {
+        name: {"value": getattr(chosen, key.field), "from": chosen.origins.get(name, "default")}
+        for name, key in KEYS.items()
+    }
+    sqlite = library().sqlite_version
+    if json:
+        say_json(
+            {"version": __version__, "sqlite": sqlite, "settings": values, "paths": chosen.paths()}
+        )
+        return
+    say(f"agentctl {__version__}, SQLite {sqlite}")
+    for name, entry in values.items():
+        unit = "_micros" if KEYS[name].field.endswith("_micros") else ""
+        say(f"  {name + unit:22} {_shown(entry['value']):22} {entry['from']}")
+    say("Paths")
+    for name, path in chosen.paths().items():
+        say(f"  {name:22} {path or '-'}")
+    for warning in chosen.warnings:
+        tell(f"Note: {warning}")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "none"
+    text = str(value)
+    return (text if len(text) <= 60 else text[:59] + "…") or "-"
+
+
+def trust(folder: Folder = ".") -> None:
+    """Let this folder's .agentctl.toml choose endpoints and approvals. E.g.: agentctl trust ."""
+    import os  # these, because --help needs none of them
+    from pathlib import Path
+
+    from agentctl import trust as trusting
+    from agentctl.paths import state_home
+
+    path = trusting.trust(Path(state_home(os.environ)), Path(folder))
+    tell(f"Trusted: {path}. A change of its .agentctl.toml needs trust again.")
+
+
+def untrust(folder: Folder = ".") -> None:
+    """Take that back. E.g.: agentctl untrust ."""
+    import os  # these, because --help needs none of them
+    from pathlib import Path
+
+    from agentctl import trust as trusting
+    from agentctl.paths import state_home
+
+    was = trusting.untrust(Path(state_home(os.environ)), Path(folder))
+    tell("No longer trusted." if was else "It was not trusted.")

@@ -1,0 +1,67 @@
+"""The only module that prints. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from agentctl.errors import AgentctlError
+from agentctl.reports.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+PIPED_WIDTH = 80
+
+
+def tell(text: str) -> None:
+    """Write a line for the person, on stderr; control characters are made visible."""
+    sys.stderr.write(visible(text, newlines=True) + "\n")
+    sys.stderr.flush()
+
+
+def say(text: str) -> None:
+    """Write a result on stdout: safe for a terminal, untouched for a file or pipe."""
+    shown = visible(text, newlines=True) if sys.stdout.isatty() else text
+    sys.stdout.write(shown + ("" if shown.endswith("\n") else "\n"))
+    sys.stdout.flush()
+
+
+def say_json(value: Any) -> None:
+    """Write one JSON document on one line of stdout."""
+    import json  # here, because most commands print no JSON
+
+    sys.stdout.write(json.dumps(value, ensure_ascii=not _utf8(), separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def show_error(error: AgentctlError) -> None:
+    """Write what happened, what was kept and what to type next, wrapped, on stderr."""
+    import shutil  # here, because errors are seldom
+
+    width = min(shutil.get_terminal_size((PIPED_WIDTH, 24)).columns, 100)
+    for number, part in enumerate(p for p in (error.what, error.kept, error.next_step) if p):
+        text = f"Error: {part}" if number == 0 else part
+        for line in text.splitlines():
+            # Long words are left whole: a path or a command must stay copyable.
+            wrapped = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+            tell("\n".join(wrapped))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A Rich console; 80 columns where there is no terminal."""
+    from rich.console import Console  # heavy: only for output with tables or colour
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def show(report: RenderableType) -> None:
+    """Write a report on stdout."""
+    console().print(report)
+
+
+def _utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

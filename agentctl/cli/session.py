@@ -1,0 +1,195 @@
+"""Driving tasks from the command line: what run and resume have in common."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from agentctl import app, settings
+from agentctl.cli.approval import ask_user, can_ask
+from agentctl.cli.ending import ending
+from agentctl.cli.goal import read_goal
+from agentctl.cli.output import console, say, say_json, tell
+from agentctl.control import Desk
+from agentctl.errors import EXIT_CODES, AgentctlError, UsageError
+from agentctl.listeners.jsonl import JsonLines
+from agentctl.listeners.progress import Progress
+from agentctl.ports import Listener
+
+
+class Screen(Struct, frozen=True, kw_only=True):
+    """How the user wants to see a run."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    output: str | None = None
+
+
+def run_goal(
+    goal: str | None,
+    *,
+    file: str | None,
+    cwd: str | None,
+    name: str,
+    script: str | None,
+    flags: Mapping[str, object],
+    screen: Screen,
+) -> int:
+    """Create a task and drive it; return the exit code."""
+    workspace = _workspace(cwd)
+    chosen = settings.load(flags, env=os.environ, cwd=workspace)
+    if script and not chosen.provider:
+        chosen = settings.load({**flags, "provider": "scripted"}, env=os.environ, cwd=workspace)
+    for warning in chosen.warnings:
+        tell(f"Note: {warning}")
+    order = app.Order(
+        goal=read_goal(goal, file),
+        settings=chosen,
+        cwd=workspace,
+        name=name,
+        script=str(Path(script).resolve()) if script else "",
+    )
+    _check_output(screen)
+    with Desk() as desk:
+        task_id = app.create(desk, order)
+        return _drive(desk, task_id, chosen, screen, {})
+
+
+def resume_tasks(
+    task: str,
+    *,
+    everything: bool,
+    limits: Mapping[str, object],
+    provider: str,
+    model: str,
+    approve: str | None,
+    on_unknown: str,
+    screen: Screen,
+) -> int:
+    """Go on with one task or with all that stand still; return the exit code."""
+    if bool(task) == everything:
+        raise UsageError(
+            "Which task?", next_step="Type: agentctl resume TASK_ID   or: agentctl resume --all"
+        )
+    if on_unknown not in ("ask", "rerun", "skip", "tell"):
+        raise UsageError(
+            f"--on-unknown: {on_unknown!r} is none of its words.",
+            next_step="Write ask, rerun, skip or tell.",
+        )
+    flags = {"approve": approve} if approve else {}
+    chosen = settings.load(flags, env=os.environ, cwd=Path.cwd())
+    _check_output(screen)
+    changes: dict[str, Any] = {
+        "limits": limits,
+        "provider": provider,
+        "model": model,
+        "on_unknown": on_unknown,
+        "approve": chosen.approve if approve else None,
+    }
+    with Desk() as desk:
+        if not everything:
+            return _drive(desk, desk.find(task).id, chosen, screen, changes)
+        return _resume_all(desk, chosen, screen, changes)
+
+
+def _resume_all(
+    desk: Desk, chosen: settings.Settings, screen: Screen, changes: Mapping[str, Any]
+) -> int:
+    """One after the other; one that fails does not keep the others waiting."""
+    code = EXIT_CODES["done"]
+    for task_id in app.resumable(desk):
+        try:
+            ended = _drive(desk, task_id, chosen, screen, changes)
+        except AgentctlError as error:
+            tell(f"{task_id}: {error}")
+            ended = error.exit_code
+        code = code or ended
+        if ended in (EXIT_CODES["SIGINT"], EXIT_CODES["SIGTERM"], EXIT_CODES["SIGHUP"]):
+            return ended
+    return code
+
+
+def _drive(
+    desk: Desk,
+    task_id: str,
+    chosen: settings.Settings,
+    screen: Screen,
+    changes: Mapping[str, Any],
+) -> int:
+    row = desk.find(task_id)
+    listeners: list[Listener] = []
+    progress = None
+    if screen.json:
+        listeners.append(JsonLines(sys.stdout))
+    elif not screen.quiet:
+        progress = Progress(console(stderr=True), row, verbose=screen.verbose)
+        listeners.append(progress)
+    run = app.Run(
+        listeners=listeners,
+        ask=ask_user(progress) if can_ask() and not screen.json else None,
+        complain=tell,
+        ledger=Path(chosen.ledger),
+        prices=chosen.prices,
+        silence_ms=chosen.silence_timeout_ms,
+        **changes,
+    )
+    if progress is not None:
+        progress.head()
+    ended = app.drive(desk, task_id, run)
+    _show_end(task_id, ended, screen, progress)
+    return ended.exit_code
+
+
+def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress | None) -> None:
+    state = ended.state
+    answer = state.finished.text if state.finished is not None else ""
+    if screen.output and state.status == "done":
+        Path(screen.output).write_text(answer + "\n", encoding="utf-8")
+    if screen.json:
+        say_json(
+            {
+                "task_id": task_id,
+                "kind": "Result",
+                "outcome": state.status,
+                "exit_code": ended.exit_code,
+                "answer": answer,
+                "steps": state.steps,
+                "cost_micros": state.spent_micros,
+                "unpriced_calls": state.unpriced,
+                "tokens_processed": state.tokens_processed,
+                "tokens_total": state.tokens_total,
+            }
+        )
+        return
+    if state.status == "done" and not screen.output:
+        # On a terminal the answer has just been streamed; it need not stand there twice.
+        streamed = progress is not None and progress.live and sys.stdout.isatty()
+        if not streamed:
+            say(answer)
+    if not (screen.quiet and state.status == "done"):
+        tell(ending(task_id, state))
+
+
+def _workspace(cwd: str | None) -> Path:
+    folder = Path(cwd or ".").expanduser().resolve()
+    if not folder.is_dir():
+        raise UsageError(f"--cwd: {folder} is not a folder.", next_step="Name an existing folder.")
+    return folder
+
+
+def _check_output(screen: Screen) -> None:
+    """Find out before any money is spent that the result's file cannot be written."""
+    if screen.output is None:
+        return
+    path = Path(screen.output)
+    folder = path.absolute().parent
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise UsageError(
+            f"-o: {path} cannot be written.", next_step="Name a file in a folder of yours."
+        )

@@ -1,0 +1,127 @@
+"""Finding tasks and stopping them from outside. Light: `pause` must be quick to start."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from agentctl.core import events as e
+from agentctl.core.values import Millis
+from agentctl.errors import NotResumable, UnknownTask
+from agentctl.paths import state_home
+from agentctl.ports import TaskRow
+from agentctl.store import lease, queries
+from agentctl.store.opening import translated
+from agentctl.store.sqlite import SqliteStore
+
+ENDED = ("done", "cancelled")
+
+
+class Desk:
+    """The state home, opened: its store and its locks."""
+
+    def __init__(self) -> None:
+        """Open the state home of this environment. Raises StoreError."""
+        self.home = Path(state_home(os.environ))
+        self.locks = self.home / "locks"
+        self.store = SqliteStore(self.home / "agentctl.db")
+
+    def close(self) -> None:
+        """Close the database."""
+        self.store.close()
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def find(self, text: str) -> TaskRow:
+        """The task of that id, unique prefix or name; "@last" is the newest. Raises UnknownTask."""
+        with translated(self.store.path):
+            rows = queries.matching(self.store.connection, text)
+        if len(rows) == 1:
+            return self.seen(rows[0])
+        if not rows:
+            what = "There is no task yet." if text == "@last" else f"There is no task {text!r}."
+            raise UnknownTask(what, next_step="See them with: agentctl list --all")
+        ids = ", ".join(row.id for row in rows)
+        raise UnknownTask(
+            f"{text!r} could be any of: {ids}.", next_step="Type more of the id, or @last."
+        )
+
+    def tasks(self, *, limit: int = -1, ended: bool = True) -> list[TaskRow]:
+        """The newest tasks first, with the status that is really theirs."""
+        with translated(self.store.path):
+            rows = queries.tasks(self.store.connection, limit=limit, ended=ended)
+        return [self.seen(row) for row in rows]
+
+    def seen(self, row: TaskRow) -> TaskRow:
+        """The row, with "interrupted" for a task that runs in no live process."""
+        if row.status != "running":
+            return row
+        pid = lease.owner(self.locks, row.id)
+        changes = {"pid": pid} if pid else {"status": "interrupted"}
+        return TaskRow(**{name: getattr(row, name) for name in row.__struct_fields__} | changes)
+
+    def pause(self, row: TaskRow, *, now: bool, reason: str) -> str:
+        """Stop a task before its next step; return what came of it. Idempotent."""
+        _refuse_ended(row)
+        if row.status not in ("running", "interrupted"):
+            return f"Task {row.id} is already stopped ({row.status})."
+        self._request(row, e.PauseRequested(now=now, reason=reason))
+        if row.status == "running":
+            when = "now" if now else "before its next step"
+            return f"Task {row.id} pauses {when} (process {row.pid})."
+        return f"Task {row.id} was interrupted; it is paused now."
+
+    def cancel(self, row: TaskRow, *, reason: str) -> str:
+        """End a task for good; return what came of it. Idempotent."""
+        if row.status == "cancelled":
+            return f"Task {row.id} is already cancelled."
+        _refuse_ended(row)
+        self._request(row, e.CancelRequested(reason=reason))
+        if row.status == "running":
+            return f"Task {row.id} is being cancelled (process {row.pid} stops at once)."
+        return f"Task {row.id} is cancelled."
+
+    def _request(self, row: TaskRow, event: e.Event) -> None:
+        if row.status == "running":
+            self.store.append(row.id, None, [event], now_ms())
+            return
+        held = lease.Lease(self.locks, row.id)
+        try:
+            self.store.append(row.id, None, [event], now_ms())
+            self._settle(row.id)
+        finally:
+            held.release()
+
+    def _settle(self, task_id: str) -> None:
+        """Write what follows from the log of a task that nobody drives."""
+        # Here, because only tasks without a process need it and `pause` must start quickly.
+        from agentctl.core.decide import Record, decide
+        from agentctl.core.state import apply, fold
+        from agentctl.core.values import Quote, View
+
+        log = self.store.read(task_id)
+        state = fold(log)
+        view = View(max(now_ms(), state.last_ms), Quote(0, 0, 0, 0))
+        while isinstance(action := decide(state, view), Record):
+            self.store.append(task_id, None, action.facts, view.now_ms)
+            for fact in action.facts:
+                apply(state, fact, view.now_ms)
+
+
+def now_ms() -> Millis:
+    """The time, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def _refuse_ended(row: TaskRow) -> None:
+    if row.status in ENDED:
+        raise NotResumable(
+            f"Task {row.id} has ended ({row.status}).",
+            kept="Its answer and costs are kept.",
+            next_step=f"See them with: agentctl show {row.id}",
+        )

@@ -1,0 +1,35 @@
+"""`--json`: every committed event as one line of JSON."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import msgspec
+
+from agentctl.core.events import Recorded, Signal, to_json
+
+
+class JsonLines:
+    """Writes {"task_id", "seq", "at_ms", "kind", "event"} per event; signals are left out."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to a text stream."""
+        self._stream = stream
+
+    def hear(self, task_id: str, item: Recorded | Signal) -> None:
+        """Write one line."""
+        if not isinstance(item, Recorded):
+            return
+        kind, body = to_json(item.event)
+        line = {
+            "task_id": task_id,
+            "seq": item.seq,
+            "at_ms": item.at_ms,
+            "kind": kind,
+            "event": msgspec.Raw(body),
+        }
+        self._stream.write(msgspec.json.encode(line).decode() + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing is due."""

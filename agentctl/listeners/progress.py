@@ -1,0 +1,189 @@
+"""What a person sees of a run: streamed text, a line per tool call and a status line.
+
+On a terminal the status line stays at the bottom; elsewhere plain lines are written. Everything
+that comes from a model or tool is made visible first and never read as markup.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from agentctl.core import events as e
+from agentctl.core.events import Recorded, Signal
+from agentctl.ports import TaskRow
+from agentctl.reports.text import count, usd, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+GLYPHS = {"ok": "✓", "error": "✗", "invalid": "✗", "denied": "–", "timeout": "✗"}
+ARGUMENT_CHARS = 48
+
+
+class Progress:
+    """Writes to a Rich console on stderr."""
+
+    def __init__(self, console: Console, row: TaskRow, *, verbose: bool) -> None:
+        """`row` gives what the task has used before this run."""
+        self._console = console
+        self._row = row
+        self._verbose = verbose
+        self.live = console.is_terminal
+        self._live: Live | None = None
+        self._steps, self._micros = row.steps, row.cost_micros
+        self._unpriced, self._tokens = row.unpriced, row.tokens_processed
+        self._began_s = time.monotonic()
+        self._partial = ""
+        self._calls: dict[str, str] = {}
+        self._waiting = ""
+        self._limit = row.limit_micros
+
+    def head(self) -> None:
+        """Say which task this is, once, before anything else."""
+        row = self._row
+        self._line(f"Task {row.id} · {row.provider}/{row.model} · {row.cwd}", "dim")
+        self.restore()
+
+    def suspend(self) -> None:
+        """Take the status line off the screen."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def restore(self) -> None:
+        """Show the status line again, on a terminal."""
+        if self.live and self._live is None:
+            from rich.live import Live  # here, because only a terminal needs it
+
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._status,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+
+    def close(self) -> None:
+        """Leave the screen as it is, without the status line."""
+        self._flush()
+        self.suspend()
+
+    def hear(self, task_id: str, item: Recorded | Signal) -> None:
+        """Show one event or signal."""
+        if isinstance(item, Recorded):
+            self._event(item.event)
+        elif isinstance(item, e.TextDelta):
+            self._stream(item.text)
+        elif isinstance(item, e.Waiting):
+            self._waiting = f"waiting until {_clock(item.until_ms)}"
+            self._line(f"{self._waiting}: {item.why}", "yellow")
+        elif self._verbose:
+            self._line(item.text.rstrip("\n"), "dim", indent="    ")
+
+    def _event(self, event: e.Event) -> None:
+        match event:
+            case e.ModelAsked():
+                self._waiting = ""
+            case e.ModelAnswered():
+                self._answered(event)
+            case e.ModelFailed():
+                self._flush()
+                self._micros += event.charged_micros or 0
+                charged = "" if event.charged_micros == 0 else " (may have been billed)"
+                self._line(f"model call failed: {event.detail}{charged}", "yellow")
+            case e.ToolEnded():
+                self._ended(event)
+            case e.LimitWarned():
+                self._line(f"{event.level}: {_use(event.limit, event.used, event.cap)}", "yellow")
+            case e.LimitChanged():
+                self._limit = event.limits.task_cost_micros
+            case e.ContextPruned():
+                self._line(f"context shortened: {event.why}", "dim")
+            case e.PauseRequested():
+                self._line("pause requested: stopping before the next step", "yellow")
+            case e.CancelRequested():
+                self._line("cancel requested", "yellow")
+            case _:
+                pass
+
+    def _answered(self, event: e.ModelAnswered) -> None:
+        self._flush()
+        self._steps += 1
+        self._micros += event.cost_micros or 0
+        self._unpriced += event.cost_micros is None
+        self._tokens += event.usage.processed
+        for call in event.message.calls:
+            self._calls[call.id] = call.arguments
+        if not self.live:
+            if event.message.calls and event.message.text:
+                self._line(event.message.text)
+            self._line(self._status().plain, "dim")
+
+    def _ended(self, event: e.ToolEnded) -> None:
+        arguments = visible(self._calls.pop(event.call_id, ""))
+        if len(arguments) > ARGUMENT_CHARS:
+            arguments = arguments[: ARGUMENT_CHARS - 1] + "…"
+        glyph = GLYPHS.get(event.status, "?")
+        took = _duration(event.duration_ms)
+        status = "" if event.status == "ok" else f" {event.status}"
+        style = "" if event.status == "ok" else "yellow"
+        self._line(f"{glyph} {event.tool} {arguments} {took}{status}", style)
+        if event.status not in ("ok", "error") or self._verbose:
+            self._line(event.text, "dim", indent="    ")
+
+    def _stream(self, text: str) -> None:
+        """Print whole lines as they come; what is unfinished waits for its end."""
+        if not self.live:
+            return
+        *lines, self._partial = (self._partial + text).split("\n")
+        for line in lines:
+            self._line(line)
+
+    def _flush(self) -> None:
+        if self._partial:
+            self._line(self._partial)
+            self._partial = ""
+
+    def _line(self, text: str, style: str = "", indent: str = "") -> None:
+        for line in text.splitlines() or [""]:
+            self._console.print(Text(indent + visible(line), style=style), soft_wrap=not self.live)
+
+    def _status(self) -> Text:
+        limit = "" if self._limit is None else f" of {usd(self._limit)}"
+        unpriced = f" + ? {self._unpriced} unpriced" if self._unpriced else ""
+        parts = [
+            f"step {self._steps}",
+            f"{count(self._tokens)} tokens",
+            f"{usd(self._micros)}{limit}{unpriced}",
+            _duration(int((time.monotonic() - self._began_s) * 1000)),
+        ]
+        if self._waiting:
+            parts.append(self._waiting)
+        return Text(" · ".join(parts), style="cyan", no_wrap=True, overflow="ellipsis")
+
+
+def _use(limit: str, used: int, cap: int) -> str:
+    name, _, unit = limit.rpartition("_")
+    if unit == "micros":
+        return f"{name.replace('_', ' ')} {usd(used)} of {usd(cap)}"
+    if unit == "ms":
+        return f"running time {_duration(used)} of {_duration(cap)}"
+    return f"{limit.replace('_', ' ')} {count(used)} of {count(cap)}"
+
+
+def _duration(ms: int) -> str:
+    if ms < 1_000:
+        return f"{ms} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    return f"{ms // 60_000}:{ms // 1000 % 60:02d} min"
+
+
+def _clock(moment_ms: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(moment_ms / 1000))

@@ -1,0 +1,141 @@
+"""OpenAI and compatible servers through OpenAI's SDK.
+
+Two formats. api.openai.com is asked through the Responses API: only there are a reasoning model's
+thoughts kept across tool calls (encrypted, nothing stored), which OpenAI's migration guide says
+gives better answers and 40 to 80 % better use of the cache. Any other base URL gets chat
+completions, the format that vLLM, LM Studio, OpenRouter and llama.cpp all speak. The option
+`api` = "chat" or "responses" decides otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from agentctl.core.values import Rates
+from agentctl.errors import ConfigError
+from agentctl.ports import Answer, Emit, Request
+from agentctl.providers import openai_chat, openai_responses
+from agentctl.providers._answer import Draft, encode
+from agentctl.providers._http import COMMON, Border, Fault, Faults, patience, read_key, sse, stream
+
+if TYPE_CHECKING:
+    import httpx2
+    from openai import AsyncOpenAI
+
+_KEY_STEP = (
+    "Type `export OPENAI_API_KEY=...` with a key from platform.openai.com, "
+    "or use `--provider ollama` or `--provider offline`."
+)
+_QUOTA_STEP = "Add credit at platform.openai.com, then resume."
+
+FAULTS: Faults = {
+    **COMMON,
+    401: Fault("auth", False, _KEY_STEP),
+    403: Fault("auth", False, _KEY_STEP),
+    404: Fault("not_found", False, "No such model: choose another with `--model`."),
+    "context_length_exceeded": Fault("context", False),
+    "insufficient_quota": Fault("quota", False, _QUOTA_STEP),
+    "billing_hard_limit_reached": Fault("quota", False, _QUOTA_STEP),
+    "model_not_found": Fault("not_found", False, "Choose another model with `--model`."),
+    "rate_limit_exceeded": Fault("rate", True),
+    "server_error": Fault("server", True),
+    "invalid_prompt": Fault("request", False),
+    "bio_policy": Fault("request", False),
+    "misalignment_policy_violation": Fault("request", False),
+}
+
+_OFFICIAL = "api.openai.com"
+_PLACEHOLDER = "no-key"
+"""Sent to other servers when no key is set; local ones need none."""
+
+
+class OpenAI:
+    """OpenAI's models, or whatever a compatible server offers. Options: `base_url`, `api`."""
+
+    name = "openai"
+    default_model = "gpt-6.1-terra"
+
+    def __init__(self, model: str, options: Mapping[str, str]) -> None:
+        """Check key and options. Raises ProviderError ("auth") or ConfigError."""
+        self.model = model or self.default_model
+        self.rates: Rates | None = None
+        url = options.get("base_url") or os.environ.get("OPENAI_BASE_URL", "").strip()
+        self._base_url = url or None
+        host = (urlsplit(url).hostname or "") if url else _OFFICIAL
+        official = host == _OFFICIAL or host.endswith("." + _OFFICIAL)
+        self.api = options.get("api") or ("responses" if official else "chat")
+        if self.api not in ("chat", "responses"):
+            raise ConfigError(
+                f'The option api of provider openai is "{self.api}".',
+                next_step='Set it to "chat" or "responses".',
+            )
+        self.max_output = 32_000 if official else 8_192
+        # Current OpenAI models refuse the old name; other servers may not know the new one.
+        renamed = official or host.endswith(".azure.com")
+        self._cap_name = "max_completion_tokens" if renamed else "max_tokens"
+        self._client: AsyncOpenAI | None = None
+        key = ""
+        if official or os.environ.get("OPENAI_API_KEY", "").strip():
+            (key,) = read_key(self.name, "OPENAI_API_KEY", next_step=_KEY_STEP)
+        self._key = key or _PLACEHOLDER
+        offline = "Check the network" if official else f"Check that a server runs at {host}"
+        self._border = Border(self.name, FAULTS, secret=key, offline=f"{offline}, then resume.")
+
+    def warm(self) -> None:
+        """Import the SDK, which takes about half a second; may be called in a thread."""
+        # Heavy, so not at the top.
+        import openai  # noqa: F401  # imported for its effect only
+
+    async def ask(self, request: Request, emit: Emit) -> Answer:
+        """Make one call. Raises ProviderError only."""
+        # Heavy, so not at the top.
+        from openai import OpenAIError
+
+        draft = Draft(emit)
+        reader: openai_chat.Reader | openai_responses.Reader
+        if self.api == "chat":
+            wire, path = openai_chat.WIRE, openai_chat.PATH
+            made = openai_chat.body(request, self.model, cap_name=self._cap_name)
+            reader = openai_chat.Reader(draft, self._border)
+        else:
+            wire, path = openai_responses.WIRE, openai_responses.PATH
+            made = openai_responses.body(request, self.model)
+            reader = openai_responses.Reader(draft, self._border)
+        content = encode(made)
+
+        async def send() -> httpx2.Response:
+            return await self._send(path, content, request.silence_ms)
+
+        await stream(
+            self._border, send, sse, reader.take, (OpenAIError,), whole=lambda: reader.finished
+        )
+        return draft.finish(request, wire, self.model)
+
+    async def close(self) -> None:
+        """Free connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _send(self, path: str, content: bytes, silence_ms: int) -> httpx2.Response:
+        # Heavy, so not at the top.
+        import httpx2
+        from openai import AsyncOpenAI, AsyncStream
+
+        if self._client is None:
+            # Every attempt must be seen by the ledger: the SDK never retries.
+            self._client = AsyncOpenAI(api_key=self._key, base_url=self._base_url, max_retries=0)
+        # With this cast the SDK hands over the open response in place of its own stream.
+        response: Any = await self._client.post(
+            path,
+            cast_to=httpx2.Response,
+            content=content,
+            options={"timeout": patience(silence_ms), "follow_redirects": False},
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+        got: httpx2.Response = response
+        return got

@@ -1,0 +1,180 @@
+"""Files of the workspace: read_file, write_file, edit_file, list_dir."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Annotated
+
+from msgspec import Meta
+
+from agentctl.errors import ToolError
+from agentctl.ports import ToolContext, ToolResult
+from agentctl.tools import textfile
+from agentctl.tools.base import (
+    Arguments,
+    BuiltIn,
+    FirstLine,
+    LineCount,
+    PathText,
+    inside,
+    line_range,
+    relative,
+    shown,
+    spec_of,
+    told,
+)
+
+
+class ReadFileArguments(Arguments, frozen=True):
+    """Which file, and which lines of it."""
+
+    path: PathText
+    start_line: FirstLine = 1
+    lines: LineCount = 0
+
+
+class ReadFile(BuiltIn[ReadFileArguments]):
+    """Reads a text file or a range of its lines."""
+
+    arguments = ReadFileArguments
+    spec = spec_of(
+        "read_file",
+        "Read a text file of the workspace.",
+        ReadFileArguments,
+        category="file",
+        repeat="safe",
+        changes=False,
+    )
+
+    async def act(self, arguments: ReadFileArguments, context: ToolContext) -> ToolResult:
+        """Return the text. Raises ToolError if there is none to return."""
+        path = inside(context, arguments.path)
+        name = relative(context, path)
+        with told(name):
+            large = arguments.lines > 0 and path.stat().st_size > textfile.MAX_READ_BYTES
+        if large:
+            text = textfile.load_lines(path, name, arguments.start_line, arguments.lines)
+        else:
+            whole = textfile.load(path, name).text
+            text = line_range(whole, arguments.start_line, arguments.lines)
+        return ToolResult(text or "(the file is empty)")
+
+
+class WriteFileArguments(Arguments, frozen=True):
+    """Where, and the whole new text."""
+
+    path: PathText
+    text: str
+
+
+class WriteFile(BuiltIn[WriteFileArguments]):
+    """Writes a whole file, parents included."""
+
+    arguments = WriteFileArguments
+    spec = spec_of(
+        "write_file",
+        "Create a file, or replace it whole.",
+        WriteFileArguments,
+        category="file",
+        repeat="idempotent",
+        changes=True,
+    )
+
+    async def act(self, arguments: WriteFileArguments, context: ToolContext) -> ToolResult:
+        """Write exactly this text as UTF-8. Raises ToolError."""
+        path = inside(context, arguments.path)
+        name = relative(context, path)
+        data = arguments.text.encode()
+        textfile.replace(path, name, data)
+        return ToolResult(f"Wrote {len(data):,} bytes to {name}.")
+
+
+class EditFileArguments(Arguments, frozen=True):
+    """The passage to replace."""
+
+    path: PathText
+    old: Annotated[str, Meta(min_length=1, description="exact text, occurring once")]
+    new: str
+    all: Annotated[bool, Meta(description="replace every occurrence")] = False
+
+
+class EditFile(BuiltIn[EditFileArguments]):
+    """Replaces a passage, keeping the file's encoding and line ends."""
+
+    arguments = EditFileArguments
+    spec = spec_of(
+        "edit_file",
+        "Replace a passage of a text file.",
+        EditFileArguments,
+        category="file",
+        repeat="unsafe",
+        changes=True,
+    )
+
+    async def act(self, arguments: EditFileArguments, context: ToolContext) -> ToolResult:
+        """Replace `old` by `new`. Raises ToolError unless it occurs as often as it should."""
+        path = inside(context, arguments.path)
+        name = relative(context, path)
+        file = textfile.load(path, name)
+        old, new = arguments.old, arguments.new
+        if file.crlf:
+            old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+        count = file.text.count(old)
+        if count == 0:
+            raise ToolError(f"The old text does not occur in {name}: read the file again.")
+        if count > 1 and not arguments.all:
+            raise ToolError(
+                f"The old text occurs {count:,} times in {name}: "
+                "give more of what stands around it, or set all."
+            )
+        try:
+            data = file.encode(file.text.replace(old, new))
+        except UnicodeEncodeError as error:
+            raise ToolError(f"{name} is {file.encoding} and cannot hold the new text.") from error
+        textfile.replace(path, name, data)
+        passages = "1 passage" if count == 1 else f"{count:,} passages"
+        return ToolResult(f"Replaced {passages} in {name}.")
+
+
+class ListDirArguments(Arguments, frozen=True):
+    """Which folder."""
+
+    path: PathText = "."
+
+
+class ListDir(BuiltIn[ListDirArguments]):
+    """Lists one folder."""
+
+    arguments = ListDirArguments
+    spec = spec_of(
+        "list_dir",
+        "List a folder: names with size in bytes; folders end in /.",
+        ListDirArguments,
+        category="file",
+        repeat="safe",
+        changes=False,
+    )
+
+    async def act(self, arguments: ListDirArguments, context: ToolContext) -> ToolResult:
+        """One line for each entry, sorted by name. Raises ToolError."""
+        path = inside(context, arguments.path)
+        with told(arguments.path), os.scandir(path) as entries:
+            lines = [_entry_line(entry) for entry in sorted(entries, key=lambda each: each.name)]
+        return ToolResult("\n".join(lines) or "(the folder is empty)")
+
+
+def _entry_line(entry: os.DirEntry[str]) -> str:
+    """Describe an entry without following it."""
+    name = shown(entry.name)
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return f"{name} (just removed)"
+    if stat.S_ISDIR(found.st_mode):
+        return f"{name}/"
+    if stat.S_ISLNK(found.st_mode):
+        return f"{name} (a link)"
+    if stat.S_ISREG(found.st_mode):
+        return f"{name} {found.st_size}"
+    return f"{name} ({textfile.kind_of(found.st_mode)})"

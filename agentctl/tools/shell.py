@@ -1,0 +1,93 @@
+"""run_shell: a shell command in the workspace."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Annotated
+
+from msgspec import Meta
+
+from agentctl.ports import ToolContext, ToolResult
+from agentctl.tools.base import Arguments, BuiltIn, spec_of
+from agentctl.tools.process import MAX_KEPT_BYTES, Command
+
+MAX_TIMEOUT_S = 600
+
+
+class RunShellArguments(Arguments, frozen=True):
+    """The command, and how long it may take."""
+
+    command: Annotated[str, Meta(min_length=1)]
+    timeout_s: Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_S)] = 30
+
+
+class RunShell(BuiltIn[RunShellArguments]):
+    """Runs `/bin/sh -c`. What it leaves running in the background ends with the task."""
+
+    arguments = RunShellArguments
+    spec = spec_of(
+        "run_shell",
+        "Run a /bin/sh command in the workspace. Background processes end with the task.",
+        RunShellArguments,
+        category="shell",
+        repeat="unsafe",
+        changes=True,
+        # The call's own time-out comes first, and its message says more.
+        timeout_ms=(MAX_TIMEOUT_S + 10) * 1000,
+    )
+
+    def __init__(self, timer: Callable[[float], asyncio.Timeout] = asyncio.timeout) -> None:
+        """`timer` makes the time-out of a call from seconds; a test may hold its own clock."""
+        self._timer = timer
+        self._running: set[Command] = set()
+
+    async def act(self, arguments: RunShellArguments, context: ToolContext) -> ToolResult:
+        """Return the output and how the command ended. Raises ToolError if it could not start."""
+        command = Command(["/bin/sh", "-c", arguments.command], context.cwd, context.emit)
+        self._running.add(command)
+        try:
+            async with self._timer(arguments.timeout_s):
+                code = await command.wait()
+        except TimeoutError:
+            note = f"timed out after {arguments.timeout_s} s, "
+            note += "ended" if await command.end() else "told to end, but some of it resists"
+            return _result(command, note)
+        except BaseException:
+            await command.end()
+            raise
+        finally:
+            self._running = {each for each in self._running if not each.gone}
+        note = f"outcome unknown: {command.problem}" if code is None else _ending(code)
+        return _result(command, note)
+
+    async def close(self) -> None:
+        """End what commands left running in the background."""
+        await asyncio.gather(*(command.end() for command in self._running))
+        self._running.clear()
+
+
+def _result(command: Command, note: str) -> ToolResult:
+    """The output, then what there is to say about it. An empty note means success."""
+    notes = [note] if note else []
+    if command.cut:
+        notes.append(f"[output beyond {MAX_KEPT_BYTES:,} bytes was not kept]")
+    if not note and command.output_open:
+        notes.append("[something runs on in the background; its further output is not kept]")
+    text = command.output
+    if notes and text and not text.endswith("\n"):
+        text += "\n"
+    return ToolResult((text + "\n".join(notes)) or "(no output)", ok=not note)
+
+
+def _ending(code: int) -> str:
+    """Say how a command ended, unless well."""
+    if code == 0:
+        return ""
+    if code > 0:
+        return f"exit code {code}"
+    try:
+        return f"ended by signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"ended by signal {-code}"

@@ -1,0 +1,179 @@
+"""Walks a folder tree; as a script, searches it. Standard library only, see search.py.
+
+A regular expression written by a model can run for ever, and neither a thread nor an event loop can
+stop it. So a search is a process of its own: `python -I -S treeworker.py` with these arguments:
+pattern, folder, name of a single file (or empty), glob, most hits, what to print before every path.
+It prints its findings; a pattern that cannot be compiled is told with exit code 2.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+
+SKIPPED = frozenset({".git", "node_modules", "__pycache__", ".venv"})
+MAX_FILE_BYTES = 10_000_000
+MAX_LINE_CHARS = 300
+"""A longer line is shown in part, around the hit."""
+MAX_HIT_CHARS = 2_000_000
+"""The most that a search prints."""
+
+
+class Tree:
+    """The files below a folder, sorted, links not followed, and what was left out."""
+
+    def __init__(self, top: str) -> None:
+        """Nothing is read before `folders` is iterated."""
+        self.top = top
+        self.left_out: dict[str, int] = {}
+
+    def leave_out(self, why: str) -> None:
+        """Count something that was not looked at."""
+        self.left_out[why] = self.left_out.get(why, 0) + 1
+
+    def folders(self) -> Iterator[list[tuple[str, str]]]:
+        """For each folder, depth first, its entries as (path relative to top, kind).
+
+        Kinds: "file", "folder" and "other". One folder at a time, so that a caller can breathe.
+        """
+        waiting = [""]
+        while waiting:
+            below = waiting.pop()
+            try:
+                with os.scandir(f"{self.top}/{below}") as found:
+                    entries = sorted(found, key=lambda entry: entry.name)
+            except OSError:
+                if not below:
+                    raise
+                self.leave_out("unreadable folders")
+                continue
+            listed = []
+            inner = []
+            for entry in entries:
+                path = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name in SKIPPED:
+                        self.leave_out(entry.name)
+                        continue
+                    inner.append(path)
+                    listed.append((path, "folder"))
+                else:
+                    is_file = entry.is_file(follow_symlinks=False)
+                    listed.append((path, "file" if is_file else "other"))
+            waiting.extend(reversed(inner))
+            yield listed
+
+    def note(self) -> str:
+        """One line about what was left out, or an empty string."""
+        if not self.left_out:
+            return ""
+        parts = (
+            name if count == 1 else f"{name} ({count})" for name, count in self.left_out.items()
+        )
+        return f"[skipped: {', '.join(parts)}]"
+
+
+def matches(path: str, glob: str) -> bool:
+    """Whether a relative path fits a glob; one without a slash is asked of the name alone.
+
+    `**/` also stands for no folder at all; `*` does not stop at a slash.
+    """
+    if "/" not in glob:
+        return fnmatch.fnmatchcase(path.rpartition("/")[2], glob)
+    if any(fnmatch.fnmatchcase(path, each) for each in (glob, glob.replace("/**/", "/"))):
+        return True
+    return glob.startswith("**/") and matches(path, glob[3:])
+
+
+def printable(text: str) -> str:
+    r"""Return text fit for one line: what cannot be printed becomes \x1b or \udc80."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in text)
+
+
+def read_text(path: str, tree: Tree) -> str | None:
+    """Text of a regular file; None (and counted) for what is none, too large or unreadable."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        tree.leave_out("unreadable files")
+        return None
+    with os.fdopen(fd, "rb") as file:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            tree.leave_out("what is no regular file")
+            return None
+        if found.st_size > MAX_FILE_BYTES:
+            tree.leave_out("files over 10 MB")
+            return None
+        data = file.read(MAX_FILE_BYTES)
+    if b"\0" in data[:8192]:
+        tree.leave_out("binary files")
+        return None
+    return data.decode(errors="replace")
+
+
+def hits(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    """Line number and shown text of each line in which the pattern occurs."""
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.removesuffix("\r")
+        found = pattern.search(line)
+        if found is None:
+            continue
+        if len(line) > MAX_LINE_CHARS:
+            start = max(0, found.start() - MAX_LINE_CHARS // 3)
+            line = f"…{line[start : start + MAX_LINE_CHARS]}…"
+        yield number, printable(line)
+
+
+def files(tree: Tree, glob: str) -> Iterator[str]:
+    """Relative paths of the files that fit a glob."""
+    for entries in tree.folders():
+        for path, kind in entries:
+            if kind == "file" and matches(path, glob):
+                yield path
+
+
+def search(
+    pattern: re.Pattern[str], tree: Tree, paths: Iterable[str], most: int, base: str
+) -> Iterator[str]:
+    """Lines to print: `path:line: text`, then notes. `base` is put before every path."""
+    count = size = 0
+    for path in paths:
+        text = read_text(f"{tree.top}/{path}", tree)
+        for number, line in hits(text or "", pattern):
+            if count == most or size > MAX_HIT_CHARS:
+                yield f"[stopped after {count} hits: narrow the pattern, path or glob]"
+                return
+            count += 1
+            hit = f"{printable(base + path)}:{number}: {line}"
+            size += len(hit)
+            yield hit
+    if count == 0:
+        yield "(no hits)"
+    if tree.note():
+        yield tree.note()
+
+
+def main() -> int:
+    """Search as the command line says; see the module. A single file is searched in any case."""
+    pattern, top, name, glob, most, base = sys.argv[1:]
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr] # it is a text stream here
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        print(f"The pattern is not a regular expression: {error}")  # noqa: T201 - our output
+        return 2
+    tree = Tree(top)
+    for line in search(compiled, tree, [name] if name else files(tree, glob), int(most), base):
+        print(line)  # noqa: T201 - our output
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
