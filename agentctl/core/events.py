@@ -66,7 +66,8 @@ class ModelAnswered(Event, frozen=True):
     cost_micros: Micros | None
     duration_ms: Millis = 0
     prices: str = ""
-    """Unit prices and their source, as stable JSON text, stored with the usage row."""
+    """Unit prices and their source, as stable JSON text. Empty: those of the answer before, told
+    by the same process."""
     response_id: str = ""
     model: str = ""
     """The model that really answered, when the provider names another."""

@@ -81,6 +81,10 @@ class State(Struct):
     stopped: e.Stopped | None = None
     finished: e.Finished | None = None
 
+    def __repr__(self) -> str:
+        """Short: asyncio writes out a task's result more than once, and messages can be many."""
+        return f"State({self.status}, {self.seq} events, {self.steps} steps)"
+
     @property
     def answer(self) -> str:
         """The model's last words, joined where the output limit cut them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -34,11 +35,11 @@ def task_table(rows: Sequence[TaskRow], now_ms: Millis) -> RenderableType:
     table = Table(box=box.SIMPLE, pad_edge=False, expand=False)
     # Without a least width Rich takes room from every column for a long goal.
     for name, width in (("Task", 8), ("Status", 9), ("Age", 4), ("Steps", 5), ("Cost", 5)):
-        right = "right" if name in ("Age", "Steps", "Cost") else "left"
         fitting = max([width, *(len(cost(row)) for row in rows)]) if name == "Cost" else width
         if name == "Status":
             fitting = max(len(row.status) for row in rows)
-        table.add_column(name, justify=right, no_wrap=True, min_width=fitting)
+        side: Literal["left", "right"] = "left" if name in ("Task", "Status") else "right"
+        table.add_column(name, justify=side, no_wrap=True, min_width=fitting)
     table.add_column("Goal", overflow="ellipsis", no_wrap=True)
     for row in rows:
         goal = visible(f"{row.name}: {row.goal}" if row.name else row.goal)

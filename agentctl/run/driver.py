@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from agentctl.core import events as e
 from agentctl.core.decide import (
     DENIED_BY_USER,
@@ -59,6 +61,9 @@ class Driver:
         self._waiting = False
         self._cutting = False
         self._broken: set[int] = set()
+        self._prices = ""
+        # May be a little old: the append checks the hour again, and a refusal reads it anew.
+        self._hour: tuple[int, Millis] | None = None
 
     async def drive(self) -> State:
         """Go on until the task ends or stops, and return its state."""
@@ -113,7 +118,16 @@ class Driver:
         except asyncio.CancelledError:
             self._was_cut()
             event = perform.cut(intent, "the call was cut; charged at its reserve")
+        if isinstance(event, e.ModelAnswered):
+            event = self._without_known_prices(event)
         self._hold(event)
+
+    def _without_known_prices(self, event: e.ModelAnswered) -> e.ModelAnswered:
+        """Unit prices seldom change: they are told once and then when they do."""
+        if event.prices == self._prices:
+            return replace(event, prices="")
+        self._prices = event.prices
+        return event
 
     async def _run_tools(self, calls: Sequence[ToolCall], intents: Sequence[e.ToolStarted]) -> None:
         if not self._commit(intents):
@@ -198,6 +212,8 @@ class Driver:
         self._held = []
         self._outputs = []
         self._take(result.recorded, applied=held)
+        if result.refused:
+            self._hour = None
         return not result.refused
 
     def _take(
@@ -216,7 +232,9 @@ class Driver:
     def _view(self) -> View:
         ready = self.state.ready_to_ask
         now_ms = self._now()
-        spent, opens_ms = self.world.store.hour_spent(now_ms) if ready else (0, 0)
+        if ready and self._hour is None:
+            self._hour = self.world.store.hour_spent(now_ms)
+        spent, opens_ms = self._hour or (0, 0)
         return View(
             now_ms,
             perform.quote(self.state, self.world, self._overhead_tokens) if ready else NO_QUOTE,
@@ -269,6 +287,7 @@ class Driver:
         """See requests of other processes while something runs, and when the time is up."""
         while True:
             await asyncio.sleep(self.world.poll_ms / 1000)
+            self._hour = None
             try:
                 if self.world.store.changed():
                     self._take(self.world.store.read(self.task_id, self._seen))

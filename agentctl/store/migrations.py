@@ -46,14 +46,14 @@ def m001_first_tables(db: Database) -> None:
         pk="pos",
         not_null={"kind", "at_ms", "body"},
     )
-    # pos is that of the ModelAsked event.
+    # In the order of asking, over all tasks, so that the newest calls are found without an index.
     table("usage").create(
         {
-            "pos": int,
+            "id": int,
+            "task": int,
             "call": int,
             "at_ms": int,
-            "provider": str,
-            "model": str,
+            "offer": int,
             "purpose": str,
             "state": str,
             "input": int,
@@ -63,13 +63,18 @@ def m001_first_tables(db: Database) -> None:
             "reasoning": int,
             "reserve_micros": int,
             "cost_micros": int,
-            "prices": str,
             "response_id": str,
         },
-        pk="pos",
-        not_null={"call", "at_ms", "state"},
+        pk="id",
+        not_null={"task", "call", "at_ms", "offer", "state"},
     )
-    table("usage").create_index(["at_ms"])
+    # A model at a price: the same few for thousands of calls.
+    table("offers").create(
+        {"id": int, "provider": str, "model": str, "prices": str},
+        pk="id",
+        not_null={"provider", "model", "prices"},
+    )
+    table("offers").create_index(["provider", "model", "prices"], unique=True)
     table("spend").create({"minute": int, "micros": int}, pk="minute", not_null={"micros"})
     table("outputs").create({"ref": str, "text": str}, pk="ref", not_null={"text"})
     db.create_view(

@@ -39,139 +39,156 @@ def insert_task(db: sqlite3.Connection, task_id: str, event: e.TaskCreated, at_m
     return number
 
 
-def follow(db: sqlite3.Connection, base: int, pos: int, event: e.Event, at_ms: Millis) -> None:
-    """Bring the tables up to date with an event at `pos`; the task's positions begin at `base`."""
-    number = base >> 32
-    match event:
-        case e.ModelAsked():
-            _asked(db, pos, event, at_ms)
-        case e.ModelAnswered():
-            _answered(db, base, event, at_ms)
-        case e.ModelFailed():
-            _failed(db, base, event, at_ms)
-        case e.Resumed():
-            db.execute(
-                "UPDATE tasks SET status = 'running', pid = ?, updated_ms = ?, wake_ms = 0,"
-                " provider = coalesce(nullif(?, ''), provider),"
-                " model = coalesce(nullif(?, ''), model) WHERE no = ?",
-                (event.pid, at_ms, event.provider, event.model, number),
-            )
-        case e.Stopped():
-            _status(db, number, event.outcome, at_ms, event.wake_ms)
-        case e.Finished():
-            _status(db, number, event.outcome, at_ms, 0)
-        case e.LimitChanged():
-            db.execute(
-                "UPDATE tasks SET limit_micros = ? WHERE no = ?",
-                (event.limits.task_cost_micros, number),
-            )
-        case _:
-            pass
+class Projection:
+    """Keeps the tables in step with the log. What it remembers only saves look-ups."""
 
+    def __init__(self, db: sqlite3.Connection) -> None:
+        """Write through this connection, within its transactions."""
+        self._db = db
+        self._offers: dict[tuple[str, str, str], int] = {}
+        self._open: dict[int, tuple[int, Millis, Micros, str, str]] = {}
+        self._prices: dict[int, str] = {}
 
-def _status(
-    db: sqlite3.Connection, number: int, status: str, at_ms: Millis, wake_ms: Millis
-) -> None:
-    db.execute(
-        "UPDATE tasks SET status = ?, updated_ms = ?, wake_ms = ? WHERE no = ?",
-        (status, at_ms, wake_ms, number),
-    )
+    def forget(self) -> None:
+        """A transaction was rolled back: what was remembered may never have been written."""
+        self._offers.clear()
+        self._open.clear()
 
+    def follow(self, task: int, event: e.Event, at_ms: Millis) -> None:
+        """Bring the tables up to date with an event of the task with this row number."""
+        match event:
+            case e.ModelAsked():
+                self._asked(task, event, at_ms)
+            case e.ModelAnswered():
+                self._answered(task, event, at_ms)
+            case e.ModelFailed():
+                self._failed(task, event, at_ms)
+            case e.Resumed():
+                self._db.execute(
+                    "UPDATE tasks SET status = 'running', pid = ?, updated_ms = ?, wake_ms = 0,"
+                    " provider = coalesce(nullif(?, ''), provider),"
+                    " model = coalesce(nullif(?, ''), model) WHERE no = ?",
+                    (event.pid, at_ms, event.provider, event.model, task),
+                )
+            case e.Stopped():
+                self._status(task, event.outcome, at_ms, event.wake_ms)
+            case e.Finished():
+                self._status(task, event.outcome, at_ms, 0)
+            case e.LimitChanged():
+                self._db.execute(
+                    "UPDATE tasks SET limit_micros = ? WHERE no = ?",
+                    (event.limits.task_cost_micros, task),
+                )
+            case _:
+                pass
 
-def _asked(db: sqlite3.Connection, pos: int, event: e.ModelAsked, at_ms: Millis) -> None:
-    db.execute(
-        "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, 'open', 0, 0, 0, 0, 0, ?, ?, '', '')",
-        (
-            pos,
-            event.call,
-            at_ms,
-            event.provider,
-            event.model,
-            event.purpose,
-            event.reserve_micros,
-            event.reserve_micros,
-        ),
-    )
-    _spend(db, at_ms, event.reserve_micros or 0)
-
-
-def _open_row(db: sqlite3.Connection, base: int) -> tuple[int, Millis, Micros | None]:
-    """The call that is waiting for its answer: always the task's last row."""
-    row = db.execute(
-        "SELECT pos, at_ms, reserve_micros, state FROM usage WHERE pos BETWEEN ? AND ?"
-        " ORDER BY pos DESC LIMIT 1",
-        (base, base | 0xFFFFFFFF),
-    ).fetchone()
-    if row is None or row[3] != "open":
-        raise ValueError("an answer without an open call")
-    return row[0], row[1], row[2]
-
-
-def _answered(db: sqlite3.Connection, base: int, event: e.ModelAnswered, at_ms: Millis) -> None:
-    pos, asked_ms, reserve_micros = _open_row(db, base)
-    usage = event.usage
-    db.execute(
-        "UPDATE usage SET state = ?, input = ?, cache_read = ?, cache_write = ?, output = ?,"
-        " reasoning = ?, cost_micros = ?, prices = ?, response_id = ?,"
-        " model = coalesce(nullif(?, ''), model) WHERE pos = ?",
-        (
-            "settled" if usage.reported else "estimated",
-            usage.input,
-            usage.cache_read,
-            usage.cache_write,
-            usage.output,
-            usage.reasoning,
-            event.cost_micros,
-            event.prices,
-            event.response_id,
-            event.model,
-            pos,
-        ),
-    )
-    db.execute(
-        "UPDATE tasks SET steps = steps + 1, cost_micros = cost_micros + ?,"
-        " unpriced = unpriced + ?, tokens_processed = tokens_processed + ?,"
-        " tokens_total = tokens_total + ?, updated_ms = ? WHERE no = ?",
-        (
-            event.cost_micros or 0,
-            event.cost_micros is None,
-            usage.processed,
-            usage.input + usage.output,
-            at_ms,
-            base >> 32,
-        ),
-    )
-    _spend(db, asked_ms, (event.cost_micros or 0) - (reserve_micros or 0))
-
-
-def _failed(db: sqlite3.Connection, base: int, event: e.ModelFailed, at_ms: Millis) -> None:
-    pos, asked_ms, reserve_micros = _open_row(db, base)
-    # Unpriced and possibly billed is not "free": charged_tokens tells the two apart.
-    billed = event.charged_micros != 0 or event.charged_tokens > 0
-    db.execute(
-        "UPDATE usage SET state = ?, cost_micros = ? WHERE pos = ?",
-        ("unsettled" if billed else "free", event.charged_micros, pos),
-    )
-    db.execute(
-        "UPDATE tasks SET cost_micros = cost_micros + ?, unpriced = unpriced + ?,"
-        " tokens_processed = tokens_processed + ?, tokens_total = tokens_total + ?,"
-        " updated_ms = ? WHERE no = ?",
-        (
-            event.charged_micros or 0,
-            event.charged_micros is None,
-            event.charged_tokens,
-            event.charged_tokens,
-            at_ms,
-            base >> 32,
-        ),
-    )
-    _spend(db, asked_ms, (event.charged_micros or 0) - (reserve_micros or 0))
-
-
-def _spend(db: sqlite3.Connection, at_ms: Millis, micros: Micros) -> None:
-    if micros:
-        db.execute(
-            "INSERT INTO spend VALUES (?, ?)"
-            " ON CONFLICT (minute) DO UPDATE SET micros = micros + excluded.micros",
-            (at_ms // MINUTE_MS, micros),
+    def _status(self, task: int, status: str, at_ms: Millis, wake_ms: Millis) -> None:
+        self._db.execute(
+            "UPDATE tasks SET status = ?, updated_ms = ?, wake_ms = ? WHERE no = ?",
+            (status, at_ms, wake_ms, task),
         )
+
+    def _asked(self, task: int, event: e.ModelAsked, at_ms: Millis) -> None:
+        reserve = event.reserve_micros
+        cursor = self._db.execute(
+            "INSERT INTO usage VALUES (NULL, ?, ?, ?, ?, ?, 'open', 0, 0, 0, 0, 0, ?, ?, '')",
+            (
+                task,
+                event.call,
+                at_ms,
+                self._offer(event.provider, event.model, ""),
+                event.purpose,
+                reserve,
+                reserve,
+            ),
+        )
+        row = cursor.lastrowid or 0
+        self._open[task] = (row, at_ms, reserve or 0, event.provider, event.model)
+        self._spend(at_ms, reserve or 0)
+
+    def _answered(self, task: int, event: e.ModelAnswered, at_ms: Millis) -> None:
+        row, asked_ms, reserve_micros, provider, model = self._open_call(task)
+        usage, cost = event.usage, event.cost_micros
+        if event.prices:
+            self._prices[task] = event.prices
+        offer = self._offer(provider, event.model or model, self._prices.get(task, ""))
+        self._db.execute(
+            "UPDATE usage SET state = ?, offer = ?, input = ?, cache_read = ?, cache_write = ?,"
+            " output = ?, reasoning = ?, cost_micros = ?, response_id = ? WHERE id = ?",
+            (
+                "settled" if usage.reported else "estimated",
+                offer,
+                usage.input,
+                usage.cache_read,
+                usage.cache_write,
+                usage.output,
+                usage.reasoning,
+                cost,
+                event.response_id,
+                row,
+            ),
+        )
+        tokens_total = usage.input + usage.output
+        self._add(task, 1, cost, usage.processed, tokens_total, at_ms)
+        self._spend(asked_ms, (cost or 0) - reserve_micros)
+
+    def _failed(self, task: int, event: e.ModelFailed, at_ms: Millis) -> None:
+        row, asked_ms, reserve_micros, _, _ = self._open_call(task)
+        cost, tokens = event.charged_micros, event.charged_tokens
+        # Unpriced and possibly billed is not "free": charged_tokens tells the two apart.
+        state = "unsettled" if cost != 0 or tokens else "free"
+        self._db.execute(
+            "UPDATE usage SET state = ?, cost_micros = ? WHERE id = ?", (state, cost, row)
+        )
+        self._add(task, 0, cost, tokens, tokens, at_ms)
+        self._spend(asked_ms, (cost or 0) - reserve_micros)
+
+    def _add(
+        self,
+        task: int,
+        steps: int,
+        cost_micros: Micros | None,
+        processed: int,
+        total: int,
+        at_ms: Millis,
+    ) -> None:
+        self._db.execute(
+            "UPDATE tasks SET steps = steps + ?, cost_micros = cost_micros + ?,"
+            " unpriced = unpriced + ?, tokens_processed = tokens_processed + ?,"
+            " tokens_total = tokens_total + ?, updated_ms = ? WHERE no = ?",
+            (steps, cost_micros or 0, cost_micros is None, processed, total, at_ms, task),
+        )
+
+    def _open_call(self, task: int) -> tuple[int, Millis, Micros, str, str]:
+        """The call of this task that waits for its answer."""
+        known = self._open.pop(task, None)
+        if known is not None:
+            return known
+        row: tuple[int, Millis, Micros, str, str] | None = self._db.execute(
+            "SELECT usage.id, at_ms, coalesce(reserve_micros, 0), provider, model"
+            " FROM usage JOIN offers ON offers.id = offer"
+            " WHERE task = ? AND state = 'open' ORDER BY usage.id DESC LIMIT 1",
+            (task,),
+        ).fetchone()
+        if row is None:
+            raise ValueError("an answer without an open call")
+        return row
+
+    def _offer(self, provider: str, model: str, prices: str) -> int:
+        key = (provider, model, prices)
+        offer = self._offers.get(key)
+        if offer is None:
+            self._db.execute("INSERT OR IGNORE INTO offers VALUES (NULL, ?, ?, ?)", key)
+            offer = self._db.execute(
+                "SELECT id FROM offers WHERE provider = ? AND model = ? AND prices = ?", key
+            ).fetchone()[0]
+            self._offers[key] = offer
+        return offer
+
+    def _spend(self, at_ms: Millis, micros: Micros) -> None:
+        if micros:
+            self._db.execute(
+                "INSERT INTO spend VALUES (?, ?)"
+                " ON CONFLICT (minute) DO UPDATE SET micros = micros + excluded.micros",
+                (at_ms // MINUTE_MS, micros),
+            )

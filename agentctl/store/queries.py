@@ -16,10 +16,10 @@ _TASK = (
     " cost_micros, unpriced, tokens_processed, tokens_total, pid, wake_ms, limit_micros FROM tasks"
 )
 _USAGE = (
-    "SELECT usage.pos, tasks.id, call, usage.at_ms, usage.provider, usage.model, purpose, state,"
+    "SELECT usage.id, tasks.id, call, usage.at_ms, offers.provider, offers.model, purpose, state,"
     " input, cache_read, cache_write, output, reasoning, reserve_micros, usage.cost_micros,"
     " prices, response_id, tasks.name, tasks.cwd"
-    " FROM usage JOIN tasks ON tasks.no = usage.pos >> 32"
+    " FROM usage JOIN tasks ON tasks.no = usage.task JOIN offers ON offers.id = usage.offer"
 )
 _IS_OPEN = "state IN ('open', 'unsettled')"
 _SUMS = (
@@ -32,8 +32,8 @@ _SUMS = (
 KEYS = {
     "quarter": "usage.at_ms / 900000",  # a quarter of an hour: no time zone cuts it
     "hour": "usage.at_ms / 3600000",
-    "task": "usage.pos >> 32",
-    "model": "usage.provider || '/' || usage.model",
+    "task": "usage.task",
+    "model": "(SELECT provider || '/' || model FROM offers WHERE offers.id = usage.offer)",
 }
 """What calls can be summed by, as SQL. The only SQL text that callers choose from."""
 
@@ -63,21 +63,20 @@ def matching(db: sqlite3.Connection, text: str) -> list[TaskRow]:
 
 def calls(db: sqlite3.Connection, number: int) -> list[UsageRow]:
     """The model calls of a task, oldest first."""
-    base = number << 32
-    rows = db.execute(
-        f"{_USAGE} WHERE usage.pos BETWEEN ? AND ? ORDER BY usage.pos", (base, base | 0xFFFFFFFF)
-    )
+    rows = db.execute(f"{_USAGE} WHERE usage.task = ? ORDER BY usage.id", (number,))
     return [UsageRow(*row) for row in rows]
 
 
 def recent_calls(db: sqlite3.Connection, least: int, since_ms: Millis) -> list[UsageRow]:
-    """The newest `least` calls by time, and all since a moment; oldest first."""
-    newest = f"{_USAGE} ORDER BY usage.at_ms DESC LIMIT ?"
-    since = f"{_USAGE} WHERE usage.at_ms >= ? ORDER BY usage.at_ms DESC"
-    rows = db.execute(since, (since_ms,)).fetchall()
-    if len(rows) < least:
-        rows = db.execute(newest, (least,)).fetchall()
-    return [UsageRow(*row) for row in reversed(rows)]
+    """The newest `least` calls, and before them all since a moment; oldest first."""
+    rows: list[UsageRow] = []
+    for row in db.execute(f"{_USAGE} ORDER BY usage.id DESC"):
+        call = UsageRow(*row)
+        if len(rows) >= least and call.at_ms < since_ms:
+            break
+        rows.append(call)
+    rows.reverse()
+    return rows
 
 
 def sums(

@@ -15,8 +15,9 @@ from agentctl.core import events as e
 from agentctl.core.values import Micros, Millis
 from agentctl.errors import StoreError
 from agentctl.ports import Appended, StoredOutput
-from agentctl.store import opening, project
-from agentctl.store.opening import translated
+from agentctl.store import opening
+from agentctl.store.opening import library, translated
+from agentctl.store.project import Projection, insert_task
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,8 +35,10 @@ class SqliteStore:
         """Open, create or migrate the database. Raises StoreError and its kinds."""
         self.path = path
         self._db: sqlite3.Connection = opening.connect(path)
+        self._tables = Projection(self._db)
         self._numbers: dict[str, int] = {}
         self._data_version = -1
+        self._taken: type[Exception] = library().IntegrityError
 
     def close(self) -> None:
         """Close the connection; the last one out also removes the WAL."""
@@ -63,7 +66,7 @@ class SqliteStore:
         with self._transaction() as db:
             if db.execute("SELECT 1 FROM tasks WHERE id = ?", (task_id,)).fetchone():
                 return False
-            number = project.insert_task(db, task_id, event, at_ms)
+            number = insert_task(db, task_id, event, at_ms)
             self._insert(db, number << SEQ_BITS, event, at_ms)
         return True
 
@@ -80,18 +83,51 @@ class SqliteStore:
     ) -> Appended:
         """Write facts, then intents, in one durable transaction: see ports.Store."""
         with translated(self.path):
-            base = self.number(task_id) << SEQ_BITS
-        with self._transaction() as db:
-            seq = self._count(db, base)
-            news = [] if expected is None or seq == expected else self._read(db, base, expected)
+            task = self.number(task_id)
+            if expected is not None:
+                try:
+                    return self._append(
+                        task, expected, expected, facts, intents, at_ms, hour_cap_micros, outputs
+                    )
+                except self._taken:
+                    pass  # others have written since: the key of our first row is theirs
+            return self._append(
+                task, None, expected, facts, intents, at_ms, hour_cap_micros, outputs
+            )
+
+    def _append(
+        self,
+        task: int,
+        seq: int | None,
+        expected: int | None,
+        facts: Sequence[e.Event],
+        intents: Sequence[e.Event],
+        at_ms: Millis,
+        hour_cap_micros: Micros | None,
+        outputs: Sequence[StoredOutput],
+    ) -> Appended:
+        """Write at `seq`, or where the log ends if that is None."""
+        db, base = self._db, task << SEQ_BITS
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            news: list[e.Recorded] = []
+            if seq is None:
+                seq = self._count(db, base)
+                news = [] if expected is None else self._read(db, base, expected)
             refused = "news" if news and intents else ""
-            recorded = self._write(db, base, seq, facts, at_ms)
             for output in outputs:
                 db.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (output.ref, output.text))
+            recorded = self._write(task, seq, facts, at_ms)
             if intents and not refused and self._hour_full(db, intents, at_ms, hour_cap_micros):
                 refused = "hour"
             if intents and not refused:
-                recorded += self._write(db, base, seq + len(facts), intents, at_ms)
+                recorded += self._write(task, seq + len(facts), intents, at_ms)
+            db.execute("COMMIT")
+        except BaseException:
+            self._tables.forget()
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
         return Appended((*news, *recorded), refused)
 
     def read(self, task_id: str, after: int = 0) -> list[e.Recorded]:
@@ -158,17 +194,13 @@ class SqliteStore:
             ) from error
 
     def _write(
-        self,
-        db: sqlite3.Connection,
-        base: int,
-        seq: int,
-        events: Sequence[e.Event],
-        at_ms: Millis,
+        self, task: int, seq: int, events: Sequence[e.Event], at_ms: Millis
     ) -> list[e.Recorded]:
         recorded = []
+        base = task << SEQ_BITS
         for event in events:
-            self._insert(db, base + seq, event, at_ms)
-            project.follow(db, base, base + seq, event, at_ms)
+            self._insert(self._db, base + seq, event, at_ms)
+            self._tables.follow(task, event, at_ms)
             recorded.append(e.Recorded(seq, at_ms, event))
             seq += 1
         return recorded
