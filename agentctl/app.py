@@ -18,12 +18,13 @@ from msgspec.structs import replace
 from agentctl import counting, pricing, registry, settings
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
+from agentctl.core.rows import UsageRow
 from agentctl.core.sanitize import goal_problem, storable
 from agentctl.core.state import FINAL, State, fold
 from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, OnUnknown, Usage
 from agentctl.errors import EXIT_CODES, NotResumable, UnknownPrice, UsageError
 from agentctl.listeners.ledger import Ledger, Totals
-from agentctl.ports import Ask, Listener, Pricer, Provider, Tool, UsageRow
+from agentctl.ports import Ask, Listener, Pricer, Provider, Tool
 from agentctl.run.driver import Driver
 from agentctl.run.toolbelt import Toolbelt
 from agentctl.run.world import World

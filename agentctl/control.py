@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from agentctl.core import events as e
+from agentctl.core.rows import TaskRow
 from agentctl.core.values import Millis
 from agentctl.errors import NotResumable, UnknownTask
 from agentctl.paths import state_home
-from agentctl.ports import TaskRow
 from agentctl.store import lease, queries
 from agentctl.store.opening import translated
 from agentctl.store.sqlite import SqliteStore

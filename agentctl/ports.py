@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from agentctl.core.events import Event, Recorded, Signal
+from agentctl.core.rows import Appended, StoredOutput
 from agentctl.core.values import Message, Micros, Millis, Rates, Stop, ToolCall, ToolSpec, Usage
 
 Emit = Callable[[str], None]
@@ -118,7 +119,10 @@ class Counter(Protocol):
 
 
 class Listener(Protocol):
-    """Hears every committed event and live signal; an exception in it never stops a run."""
+    """Hears every committed event; an exception in it never stops a run."""
+
+    live: bool
+    """It also wants signals: streamed text and tool output as they come."""
 
     def hear(self, task_id: str, item: Recorded | Signal) -> None:
         """Take note."""
@@ -144,73 +148,6 @@ class Clock(Protocol):
 Ask = Callable[[ToolCall, ToolSpec, bool], Awaitable[str]]
 """Asks the user about one call. Answers "once", "always" or "no"; when the last argument says that
 the call may have run already: "once" (run it again), "skip" or "tell" (the model)."""
-
-
-class Appended(Struct, frozen=True):
-    """What became of an append."""
-
-    recorded: tuple[Recorded, ...]
-    """Everything new to the caller, in order: others' events first, then what was accepted."""
-    refused: str = ""
-    """Why the intents were not written: "" (they were), "news" or "hour"."""
-
-
-class StoredOutput(Struct, frozen=True):
-    """A large tool output, stored once under its content hash."""
-
-    ref: str
-    text: str
-
-
-class TaskRow(Struct, frozen=True):
-    """A line of the task list: a view of the log that can be rebuilt."""
-
-    id: str
-    name: str
-    goal: str
-    status: str
-    cwd: str
-    provider: str
-    model: str
-    created_ms: Millis
-    updated_ms: Millis
-    steps: int
-    cost_micros: Micros
-    unpriced: int
-    """Calls without a known price, beside the cost."""
-    tokens_processed: int
-    tokens_total: int
-    pid: int
-    """The process that drives or last drove it; 0 if none."""
-    wake_ms: Millis
-    limit_micros: Micros | None = None
-
-
-class UsageRow(Struct, frozen=True):
-    """One model call in the ledger. It never changes once settled."""
-
-    id: int
-    task_id: str
-    call: int
-    at_ms: Millis
-    provider: str
-    model: str
-    purpose: str
-    state: str
-    """open (sent, no answer yet), settled (reported), estimated (no usage was reported),
-    unsettled (may have been billed, at most its reserve) or free (certainly not billed)."""
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
-    reserve_micros: Micros | None
-    cost_micros: Micros | None
-    """None: unpriced. For "open" and "unsettled" rows: the reserve."""
-    prices: str
-    response_id: str
-    task_name: str = ""
-    cwd: str = ""
 
 
 class Store(Protocol):

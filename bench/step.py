@@ -15,11 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
+
 from agentctl import app, counting, pricing
 from agentctl.control import now_ms
 from agentctl.core import events as e
 from agentctl.core.state import State
-from agentctl.core.values import ContextPolicy, Limits, ToolSpec
+from agentctl.core.values import ContextPolicy, Limits, Message, ToolCall, ToolSpec
 from agentctl.listeners.ledger import Ledger
 from agentctl.ports import Listener, ToolContext, ToolResult
 from agentctl.providers.scripted import Scripted
@@ -31,7 +33,12 @@ from agentctl.store.sqlite import SqliteStore
 
 SIZES = (10, 100, 1_000, 5_000)
 SAID, ARGUMENT, RESULT = "thinking " * 40, "x" * 240, "line of output\n" * 120
-STEP_BYTES = len(SAID) + len(ARGUMENT) + len(RESULT)
+CALL = ToolCall("c1000-1", "echo", json.dumps({"text": ARGUMENT}))
+PAYLOAD_BYTES = sum(
+    len(msgspec.json.encode(message))
+    for message in (Message("assistant", SAID, (CALL,)), Message("tool", RESULT, call_id=CALL.id))
+)
+"""The two messages of a step as JSON: what any log of the conversation must hold."""
 UNLIMITED = Limits(
     task_cost_micros=10**12, hour_cost_micros=10**12, task_tokens=10**12, steps=10**6
 )
@@ -154,7 +161,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--steps", type=int, nargs="*", default=SIZES)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args(arguments)
-    print(f"durable step of {STEP_BYTES} bytes; best of {chosen.rounds} rounds; on {Path.cwd()}")
+    print(f"durable step of {PAYLOAD_BYTES} bytes; best of {chosen.rounds} rounds; on {Path.cwd()}")
     print("steps   wall ms  bare  ratio    cpu ms  bare  ratio   bytes  /payload  resume ms")
     for steps in chosen.steps:
         m = _measure(steps, chosen.rounds)
@@ -162,6 +169,6 @@ def main(arguments: list[str]) -> int:
             f"{steps:5d}  {m['wall'] * 1e3:8.3f} {m['bare wall'] * 1e3:5.3f}"
             f" {m['wall'] / m['bare wall']:6.2f}  {m['cpu'] * 1e3:8.3f}"
             f" {m['bare cpu'] * 1e3:5.3f} {m['cpu'] / m['bare cpu']:6.2f}"
-            f"  {m['bytes']:6.0f}  {m['bytes'] / STEP_BYTES:8.2f}  {m['resume'] * 1e3:9.1f}"
+            f"  {m['bytes']:6.0f}  {m['bytes'] / PAYLOAD_BYTES:8.2f}  {m['resume'] * 1e3:9.1f}"
         )
     return 0

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
-from agentctl.ports import UsageRow
+from agentctl.core.rows import UsageRow
 from agentctl.reports.costs import (
     CostLine,
     Share,

@@ -9,16 +9,6 @@ import typer
 from agentctl.cli import options as o
 from agentctl.cli.output import say, say_json, show, tell
 
-
-def register(app: typer.Typer) -> None:
-    """Add this file's commands."""
-    app.command("list")(list_tasks)
-    app.command("show")(show_task)
-    app.command("pause")(pause)
-    app.command("resume")(resume)
-    app.command("cancel")(cancel)
-
-
 Task = Annotated[str, typer.Argument(metavar="TASK_ID", help="Id, unique prefix, name or @last.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the task's log.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]

@@ -10,18 +10,6 @@ from agentctl.cli.output import say_json, show
 from agentctl.errors import UsageError
 
 
-def register(app: typer.Typer) -> None:
-    """Add this file's commands."""
-    costs = typer.Typer(help="What model calls cost.", no_args_is_help=True, rich_markup_mode=None)
-    costs.command("report")(report)
-    costs.callback()(_costs)
-    app.add_typer(costs, name="costs")
-
-
-def _costs() -> None:
-    pass
-
-
 def report(
     by: Annotated[str, typer.Option(metavar="day|task|model|hour", help="Sum by this.")] = "day",
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,

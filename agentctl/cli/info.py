@@ -8,14 +8,6 @@ import typer
 
 from agentctl.cli.output import say, say_json, tell
 
-
-def register(app: typer.Typer) -> None:
-    """Add this file's commands."""
-    app.command("info")(info)
-    app.command("trust")(trust)
-    app.command("untrust")(untrust)
-
-
 Folder = Annotated[str, typer.Argument(metavar="[DIR]", help="Default: this folder.")]
 
 

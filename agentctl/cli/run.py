@@ -9,11 +9,6 @@ import typer
 from agentctl.cli import options as o
 
 
-def register(app: typer.Typer) -> None:
-    """Add this file's command."""
-    app.command("run")(run)
-
-
 def run(
     goal: Annotated[
         str | None, typer.Argument(metavar="GOAL", help="What to reach; - reads it from stdin.")

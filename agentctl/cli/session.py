@@ -169,7 +169,7 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
         return
     if state.status == "done" and not screen.output:
         # On a terminal the answer has just been streamed; it need not stand there twice.
-        streamed = progress is not None and progress.live and sys.stdout.isatty()
+        streamed = progress is not None and progress.terminal and sys.stdout.isatty()
         if not streamed:
             say(answer)
     if not (screen.quiet and state.status == "done"):

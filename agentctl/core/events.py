@@ -2,6 +2,8 @@
 
 An *intent* is written before its effect and can be refused; a *fact* is always accepted.
 `docs/events.md` describes each for users; `KINDS` is the list that everything else is checked by.
+Values cannot form cycles, so the garbage collector is kept off them (gc=False): with thousands of
+messages its passes would make late steps slower than early ones.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ from agentctl.core.values import (
 )
 
 
-class Event(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Event(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Something that happened, numbered 0, 1, 2… within its task."""
 
 
-class TaskCreated(Event, frozen=True):
+class TaskCreated(Event, frozen=True, gc=False):
     """The task exists. First event of every task."""
 
     goal: str
@@ -43,7 +45,7 @@ class TaskCreated(Event, frozen=True):
     """Provider settings without secrets: a script's path, a base URL."""
 
 
-class ModelAsked(Event, frozen=True):
+class ModelAsked(Event, frozen=True, gc=False):
     """Intent: a model call is about to be sent, with its worst case reserved."""
 
     call: int
@@ -57,7 +59,7 @@ class ModelAsked(Event, frozen=True):
     purpose: str = "step"
 
 
-class ModelAnswered(Event, frozen=True):
+class ModelAnswered(Event, frozen=True, gc=False):
     """Fact: the model answered; the real cost replaces the reserve."""
 
     message: Message
@@ -73,7 +75,7 @@ class ModelAnswered(Event, frozen=True):
     """The model that really answered, when the provider names another."""
 
 
-class ModelFailed(Event, frozen=True):
+class ModelFailed(Event, frozen=True, gc=False):
     """Fact: a model call brought no answer."""
 
     reason: str
@@ -85,7 +87,7 @@ class ModelFailed(Event, frozen=True):
     retry_at_ms: Millis = 0
 
 
-class ToolApproved(Event, frozen=True):
+class ToolApproved(Event, frozen=True, gc=False):
     """Fact: somebody allowed a call."""
 
     call_id: str
@@ -94,7 +96,7 @@ class ToolApproved(Event, frozen=True):
     """Also later calls of this tool in this task."""
 
 
-class ToolStarted(Event, frozen=True):
+class ToolStarted(Event, frozen=True, gc=False):
     """Intent: a tool is about to run."""
 
     call_id: str
@@ -102,7 +104,7 @@ class ToolStarted(Event, frozen=True):
     repeat: Repeat
 
 
-class ToolEnded(Event, frozen=True):
+class ToolEnded(Event, frozen=True, gc=False):
     """Fact: a call has its answer for the model."""
 
     call_id: str
@@ -116,7 +118,7 @@ class ToolEnded(Event, frozen=True):
     output_bytes: int = 0
 
 
-class ContextPruned(Event, frozen=True):
+class ContextPruned(Event, frozen=True, gc=False):
     """Fact: from now on requests leave out old text; the log keeps it."""
 
     mask_before: int
@@ -126,7 +128,7 @@ class ContextPruned(Event, frozen=True):
     why: str = ""
 
 
-class LimitWarned(Event, frozen=True):
+class LimitWarned(Event, frozen=True, gc=False):
     """Fact: a limit is nearly used up. Told once per level."""
 
     limit: str
@@ -136,14 +138,14 @@ class LimitWarned(Event, frozen=True):
     cap: int
 
 
-class LimitChanged(Event, frozen=True):
+class LimitChanged(Event, frozen=True, gc=False):
     """Fact: somebody set new limits."""
 
     limits: Limits
     reason: str = ""
 
 
-class PauseRequested(Event, frozen=True):
+class PauseRequested(Event, frozen=True, gc=False):
     """Fact: somebody wants the task to stop before its next step."""
 
     by: str = "user"
@@ -152,13 +154,13 @@ class PauseRequested(Event, frozen=True):
     reason: str = ""
 
 
-class CancelRequested(Event, frozen=True):
+class CancelRequested(Event, frozen=True, gc=False):
     """Fact: somebody wants the task to end for good."""
 
     reason: str = ""
 
 
-class Stopped(Event, frozen=True):
+class Stopped(Event, frozen=True, gc=False):
     """Fact: the run has stopped and can be resumed."""
 
     outcome: str
@@ -172,7 +174,7 @@ class Stopped(Event, frozen=True):
     wake_ms: Millis = 0
 
 
-class Resumed(Event, frozen=True):
+class Resumed(Event, frozen=True, gc=False):
     """Fact: a process took the task up again."""
 
     pid: int
@@ -182,7 +184,7 @@ class Resumed(Event, frozen=True):
     approve: Approve | None = None
 
 
-class Finished(Event, frozen=True):
+class Finished(Event, frozen=True, gc=False):
     """Fact: the task has ended for good."""
 
     outcome: str
@@ -214,7 +216,7 @@ KINDS: dict[str, type[Event]] = {
 INTENTS = (ModelAsked, ToolStarted)
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """An event with its place in the log."""
 
     seq: int
@@ -222,7 +224,7 @@ class Recorded(Struct, frozen=True):
     event: Event
 
 
-class TextDelta(Struct, frozen=True):
+class TextDelta(Struct, frozen=True, gc=False):
     """Signal: the model said a little more. Live only, never recorded."""
 
     text: str

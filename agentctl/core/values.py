@@ -18,7 +18,7 @@ OnUnknown = Literal["ask", "rerun", "skip", "tell"]
 Stop = Literal["end", "tools", "length", "refusal"]
 
 
-class ToolCall(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class ToolCall(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One call that the model asked for."""
 
     id: str
@@ -29,7 +29,7 @@ class ToolCall(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     """Why the call cannot be run (bad JSON, unknown tool, schema); told to the model."""
 
 
-class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One message of the conversation. A system prompt is not a message: see TaskCreated.system."""
 
     role: Role
@@ -41,7 +41,7 @@ class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """JSON that the same provider wants back verbatim (signed reasoning); ignored by others."""
 
 
-class Usage(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Usage(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Tokens of one model call. `input` is the total, cache reads and writes included."""
 
     input: int = 0

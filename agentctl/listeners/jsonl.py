@@ -12,13 +12,15 @@ from agentctl.core.events import Recorded, Signal, to_json
 class JsonLines:
     """Writes {"task_id", "seq", "at_ms", "kind", "event"} per event; signals are left out."""
 
+    live = False
+
     def __init__(self, stream: TextIO) -> None:
         """Write to a text stream."""
         self._stream = stream
 
     def hear(self, task_id: str, item: Recorded | Signal) -> None:
         """Write one line."""
-        if not isinstance(item, Recorded):
+        if not isinstance(item, Recorded):  # it asks for no signals
             return
         kind, body = to_json(item.event)
         line = {

@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from agentctl import atomic
 from agentctl.core.events import ModelAnswered, ModelFailed, Recorded, Signal
+from agentctl.core.rows import UsageRow
 from agentctl.core.values import Micros, Millis
 from agentctl.errors import StoreError, StoreNewer
-from agentctl.ports import UsageRow
 
 SCHEMA = 1
 MIN_RECORDS = 1_000
@@ -114,6 +114,8 @@ class Ledger:
         self._due_ms: Millis | None = None
         # At first, so that every run repairs a file that is missing, damaged or behind.
         self._is_stale = True
+
+    live = False
 
     def hear(self, task_id: str, item: Recorded | Signal) -> None:
         """Note that a call was answered, and write if the last time is long enough ago."""

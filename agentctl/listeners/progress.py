@@ -13,7 +13,7 @@ from rich.text import Text
 
 from agentctl.core import events as e
 from agentctl.core.events import Recorded, Signal
-from agentctl.ports import TaskRow
+from agentctl.core.rows import TaskRow
 from agentctl.reports.text import count, usd, visible
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ ARGUMENT_CHARS = 48
 class Progress:
     """Writes to a Rich console on stderr."""
 
+    live = True
+
     def __init__(self, console: Console, row: TaskRow, *, verbose: bool) -> None:
         """`row` gives what the task has used before this run."""
         self._console = console
         self._row = row
         self._verbose = verbose
-        self.live = console.is_terminal
+        self.terminal = console.is_terminal
         self._live: Live | None = None
         self._steps, self._micros = row.steps, row.cost_micros
         self._unpriced, self._tokens = row.unpriced, row.tokens_processed
@@ -56,7 +58,7 @@ class Progress:
 
     def restore(self) -> None:
         """Show the status line again, on a terminal."""
-        if self.live and self._live is None:
+        if self.terminal and self._live is None:
             from rich.live import Live  # here, because only a terminal needs it
 
             self._live = Live(
@@ -120,7 +122,7 @@ class Progress:
         self._tokens += event.usage.processed
         for call in event.message.calls:
             self._calls[call.id] = call.arguments
-        if not self.live:
+        if not self.terminal:
             if event.message.calls and event.message.text:
                 self._line(event.message.text)
             self._line(self._status().plain, "dim")
@@ -139,7 +141,7 @@ class Progress:
 
     def _stream(self, text: str) -> None:
         """Print whole lines as they come; what is unfinished waits for its end."""
-        if not self.live:
+        if not self.terminal:
             return
         *lines, self._partial = (self._partial + text).split("\n")
         for line in lines:
@@ -152,7 +154,9 @@ class Progress:
 
     def _line(self, text: str, style: str = "", indent: str = "") -> None:
         for line in text.splitlines() or [""]:
-            self._console.print(Text(indent + visible(line), style=style), soft_wrap=not self.live)
+            self._console.print(
+                Text(indent + visible(line), style=style), soft_wrap=not self.terminal
+            )
 
     def _status(self) -> Text:
         limit = "" if self._limit is None else f" of {usd(self._limit)}"

@@ -13,8 +13,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from agentctl.core.rows import UsageRow
 from agentctl.core.values import Micros, Millis
-from agentctl.ports import UsageRow
 from agentctl.reports.text import count, usd, visible
 
 By = Literal["day", "hour", "task", "model"]

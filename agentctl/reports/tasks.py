@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from agentctl.core import events as e
+from agentctl.core.rows import TaskRow
 from agentctl.core.state import State
 from agentctl.core.values import Millis
-from agentctl.ports import TaskRow
 from agentctl.reports.text import count, usd, visible
 
 STYLES = {

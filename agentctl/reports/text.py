@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from agentctl.core.values import Micros
 
 # Joiners that ordinary words and emoji need; they can neither move the cursor nor turn text round.
@@ -18,10 +16,12 @@ def visible(text: str, *, newlines: bool = False) -> str:
     """
     if text.isprintable():
         return text
+    import unicodedata  # a megabyte of tables, needed only for text with something to hide
+
     kept = _HARMLESS + "\n\t" if newlines else _HARMLESS
+    category = unicodedata.category
     return "".join(
-        _escape(char) if char not in kept and unicodedata.category(char) in _HIDDEN else char
-        for char in text
+        _escape(char) if char not in kept and category(char) in _HIDDEN else char for char in text
     )
 
 

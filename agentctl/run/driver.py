@@ -27,10 +27,11 @@ from agentctl.core.decide import (
     Sleep,
     decide,
 )
+from agentctl.core.rows import StoredOutput
 from agentctl.core.state import ENDS, State, apply, fold
 from agentctl.core.values import Millis, Quote, ToolCall, View
 from agentctl.errors import StoreError
-from agentctl.ports import StoredOutput
+from agentctl.ports import Listener
 from agentctl.run import perform
 from agentctl.run.world import World
 
@@ -60,7 +61,8 @@ class Driver:
         self._main: asyncio.Task[object] | None = None
         self._waiting = False
         self._cutting = False
-        self._broken: set[int] = set()
+        self._broken: set[Listener] = set()
+        self._live = [listener for listener in world.listeners if listener.live]
         self._prices = ""
         # May be a little old: the append checks the hour again, and a refusal reads it anew.
         self._hour: tuple[int, Millis] | None = None
@@ -134,7 +136,7 @@ class Driver:
             return
         try:
             await self.world.belt.run(
-                calls, self._tool_ended, self._tell, self._read_stored, self.world.clock.now_ms
+                calls, self._tool_ended, self._signal, self._read_stored, self.world.clock.now_ms
             )
         except asyncio.CancelledError:
             self._was_cut()
@@ -177,7 +179,7 @@ class Driver:
 
     async def _sleep(self, action: Sleep) -> None:
         self._commit()
-        self._tell(e.Waiting(action.until_ms, action.why))
+        self._signal(e.Waiting(action.until_ms, action.why))
         self._waiting = True
         try:
             await self.world.clock.sleep_until(action.until_ms - self._ahead_ms)
@@ -227,7 +229,7 @@ class Driver:
             if id(record.event) not in applied:
                 apply(self.state, record.event, record.at_ms)
         for record in records:
-            self._tell(record)
+            self._tell(self.world.listeners, record)
 
     def _view(self) -> View:
         ready = self.state.ready_to_ask
@@ -259,26 +261,30 @@ class Driver:
     # --- listeners -----------------------------------------------------------------------------
 
     def _emit_text(self, text: str) -> None:
-        self._tell(e.TextDelta(text))
+        if self._live:
+            self._signal(e.TextDelta(text))
 
-    def _tell(self, item: e.Recorded | e.Signal) -> None:
-        for index, listener in enumerate(self.world.listeners):
+    def _signal(self, signal: e.Signal) -> None:
+        self._tell(self._live, signal)
+
+    def _tell(self, listeners: Sequence[Listener], item: e.Recorded | e.Signal) -> None:
+        for listener in listeners:
             try:
                 listener.hear(self.task_id, item)
             except Exception as error:  # noqa: BLE001 - a listener can never stop a run
-                self._report(index, error)
+                self._report(listener, error)
 
     def _close_listeners(self) -> None:
-        for index, listener in enumerate(self.world.listeners):
+        for listener in self.world.listeners:
             try:
                 listener.close()
             except Exception as error:  # noqa: BLE001 - a listener can never stop a run
-                self._report(index, error)
+                self._report(listener, error)
 
-    def _report(self, index: int, error: Exception) -> None:
-        if index not in self._broken:
-            self._broken.add(index)
-            name = type(self.world.listeners[index]).__name__
+    def _report(self, listener: Listener, error: Exception) -> None:
+        if listener not in self._broken:
+            self._broken.add(listener)
+            name = type(listener).__name__
             self.world.complain(f"{name} failed and is ignored: {type(error).__name__}: {error}")
 
     # --- requests of others --------------------------------------------------------------------

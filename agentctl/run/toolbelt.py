@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from agentctl.core.events import Signal, ToolEnded, ToolOutput
+from agentctl.core.rows import StoredOutput
 from agentctl.core.sanitize import storable
 from agentctl.core.values import Millis, ToolCall, ToolSpec
 from agentctl.errors import AgentctlError
-from agentctl.ports import StoredOutput, Tool, ToolContext, ToolResult
+from agentctl.ports import Tool, ToolContext, ToolResult
 
 SHOWN_BYTES_MAX = 14_000
 """About 4,000 tokens: a larger output is stored whole and shown as head and tail."""

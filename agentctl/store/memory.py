@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentctl.core import events as e
+from agentctl.core.rows import Appended, StoredOutput
 from agentctl.core.values import Micros, Millis
-from agentctl.ports import Appended, StoredOutput
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3 as linked
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from agentctl.errors import StoreCorrupt, StoreError, StoreNewer
@@ -22,22 +23,20 @@ moment can corrupt the file (SQLite's own change log)."""
 BUSY_MS = 10_000
 
 
-def library() -> Any:
-    """The SQLite module to use: the linked one if it has the fix, else pysqlite3's."""
-    if linked.sqlite_version_info >= FIXED_SQLITE:
-        return linked
+def library() -> ModuleType:
+    """The SQLite module to use: pysqlite3 where it is installed, else Python's own if fixed."""
     try:
-        from pysqlite3 import dbapi2
+        module = import_module("pysqlite3.dbapi2")
     except ImportError:
-        dbapi2 = None
-    if dbapi2 is None or dbapi2.sqlite_version_info < FIXED_SQLITE:
+        module = import_module("sqlite3")  # only then: loading both would cost every start
+    if module.sqlite_version_info < FIXED_SQLITE:
         raise StoreError(
-            f"This Python's SQLite is {linked.sqlite_version}, which can corrupt a database that "
+            f"The SQLite here is {module.sqlite_version}, which can corrupt a database that "
             "several processes write (its WAL-reset bug, fixed in 3.51.3).",
             kept="Nothing was opened.",
             next_step="Type: pip install 'pysqlite3>=0.6.1'",
         )
-    return dbapi2
+    return module
 
 
 def connect(path: Path) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from agentctl.core import events as e
 from agentctl.core.values import Micros, Millis
@@ -48,6 +49,15 @@ class Projection:
         self._offers: dict[tuple[str, str, str], int] = {}
         self._open: dict[int, tuple[int, Millis, Micros, str, str]] = {}
         self._prices: dict[int, str] = {}
+        self._changes: dict[type[e.Event], Callable[[int, Any, Millis], None]] = {
+            e.ModelAsked: self._asked,
+            e.ModelAnswered: self._answered,
+            e.ModelFailed: self._failed,
+            e.Resumed: self._resumed,
+            e.Stopped: self._stopped,
+            e.Finished: self._finished,
+            e.LimitChanged: self._limit_changed,
+        }
 
     def forget(self) -> None:
         """A transaction was rolled back: what was remembered may never have been written."""
@@ -56,36 +66,31 @@ class Projection:
 
     def follow(self, task: int, event: e.Event, at_ms: Millis) -> None:
         """Bring the tables up to date with an event of the task with this row number."""
-        match event:
-            case e.ModelAsked():
-                self._asked(task, event, at_ms)
-            case e.ModelAnswered():
-                self._answered(task, event, at_ms)
-            case e.ModelFailed():
-                self._failed(task, event, at_ms)
-            case e.Resumed():
-                self._db.execute(
-                    "UPDATE tasks SET status = 'running', pid = ?, updated_ms = ?, wake_ms = 0,"
-                    " provider = coalesce(nullif(?, ''), provider),"
-                    " model = coalesce(nullif(?, ''), model) WHERE no = ?",
-                    (event.pid, at_ms, event.provider, event.model, task),
-                )
-            case e.Stopped():
-                self._status(task, event.outcome, at_ms, event.wake_ms)
-            case e.Finished():
-                self._status(task, event.outcome, at_ms, 0)
-            case e.LimitChanged():
-                self._db.execute(
-                    "UPDATE tasks SET limit_micros = ? WHERE no = ?",
-                    (event.limits.task_cost_micros, task),
-                )
-            case _:
-                pass
+        change = self._changes.get(type(event))
+        if change is not None:
+            change(task, event, at_ms)
 
-    def _status(self, task: int, status: str, at_ms: Millis, wake_ms: Millis) -> None:
+    def _resumed(self, task: int, event: e.Resumed, at_ms: Millis) -> None:
+        self._db.execute(
+            "UPDATE tasks SET status = 'running', pid = ?, updated_ms = ?, wake_ms = 0,"
+            " provider = coalesce(nullif(?, ''), provider),"
+            " model = coalesce(nullif(?, ''), model) WHERE no = ?",
+            (event.pid, at_ms, event.provider, event.model, task),
+        )
+
+    def _stopped(self, task: int, event: e.Stopped, at_ms: Millis) -> None:
         self._db.execute(
             "UPDATE tasks SET status = ?, updated_ms = ?, wake_ms = ? WHERE no = ?",
-            (status, at_ms, wake_ms, task),
+            (event.outcome, at_ms, event.wake_ms, task),
+        )
+
+    def _finished(self, task: int, event: e.Finished, at_ms: Millis) -> None:
+        self._stopped(task, e.Stopped(event.outcome, ""), at_ms)
+
+    def _limit_changed(self, task: int, event: e.LimitChanged, at_ms: Millis) -> None:
+        self._db.execute(
+            "UPDATE tasks SET limit_micros = ?, updated_ms = ? WHERE no = ?",
+            (event.limits.task_cost_micros, at_ms, task),
         )
 
     def _asked(self, task: int, event: e.ModelAsked, at_ms: Millis) -> None:

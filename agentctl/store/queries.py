@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from agentctl.core.rows import TaskRow, UsageRow
 from agentctl.core.values import Micros, Millis
-from agentctl.ports import TaskRow, UsageRow
 
 if TYPE_CHECKING:
     import sqlite3

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentctl.core import events as e
+from agentctl.core.rows import Appended, StoredOutput
 from agentctl.core.values import Micros, Millis
 from agentctl.errors import StoreError
-from agentctl.ports import Appended, StoredOutput
 from agentctl.store import opening
 from agentctl.store.opening import library, translated
 from agentctl.store.project import Projection, insert_task
@@ -67,7 +67,7 @@ class SqliteStore:
             if db.execute("SELECT 1 FROM tasks WHERE id = ?", (task_id,)).fetchone():
                 return False
             number = insert_task(db, task_id, event, at_ms)
-            self._insert(db, number << SEQ_BITS, event, at_ms)
+            self._insert(number << SEQ_BITS, event, at_ms)
         return True
 
     def append(
@@ -197,17 +197,18 @@ class SqliteStore:
         self, task: int, seq: int, events: Sequence[e.Event], at_ms: Millis
     ) -> list[e.Recorded]:
         recorded = []
-        base = task << SEQ_BITS
         for event in events:
-            self._insert(self._db, base + seq, event, at_ms)
+            self._insert((task << SEQ_BITS) + seq, event, at_ms)
             self._tables.follow(task, event, at_ms)
             recorded.append(e.Recorded(seq, at_ms, event))
             seq += 1
         return recorded
 
-    def _insert(self, db: sqlite3.Connection, pos: int, event: e.Event, at_ms: Millis) -> None:
+    def _insert(self, pos: int, event: e.Event, at_ms: Millis) -> None:
         kind, body = e.to_json(event)
-        db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (pos, kind, at_ms, body.decode()))
+        self._db.execute(
+            "INSERT INTO events VALUES (?, ?, ?, ?)", (pos, kind, at_ms, body.decode())
+        )
 
     def _hour_full(
         self,

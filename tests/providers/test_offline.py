@@ -11,7 +11,8 @@ import pytest
 
 from agentctl.core.events import ToolEnded
 from agentctl.core.values import Message, Rates, ToolCall, Usage
-from agentctl.ports import Answer, Request, StoredOutput
+from agentctl.core.rows import StoredOutput
+from agentctl.ports import Answer, Request
 from agentctl.providers.offline import INTRO, Offline
 from agentctl.run.toolbelt import Toolbelt
 from agentctl.tools.files import ListDir, ReadFile, WriteFile

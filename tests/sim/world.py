@@ -10,7 +10,8 @@ from typing import Any
 from agentctl.core import events as e
 from agentctl.core.values import Message, Rates, ToolCall, ToolSpec, Usage
 from agentctl.errors import ProviderError, ToolError
-from agentctl.ports import Answer, Appended, Emit, Request, ToolContext, ToolResult
+from agentctl.core.rows import Appended
+from agentctl.ports import Answer, Emit, Request, ToolContext, ToolResult
 from agentctl.store.memory import MemoryStore
 from tests.sim.rules import Watcher
 
