@@ -7,6 +7,8 @@ GOAL_BYTES_MAX = 1_000_000
 
 def storable(text: str) -> str:
     """Replace lone surrogates, which are not text and cannot be stored as UTF-8, by U+FFFD."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

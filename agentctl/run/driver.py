@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from agentctl.core import events as e
 from agentctl.core.decide import (
     DENIED_BY_USER,
@@ -115,21 +113,14 @@ class Driver:
             return
         try:
             event = await perform.ask_model(
-                self.state, self.world, intent, self._emit_text, self._now
+                self.state, self.world, intent, self._emit_text, self._now, self._prices
             )
         except asyncio.CancelledError:
             self._was_cut()
             event = perform.cut(intent, "the call was cut; charged at its reserve")
-        if isinstance(event, e.ModelAnswered):
-            event = self._without_known_prices(event)
+        if isinstance(event, e.ModelAnswered) and event.prices:
+            self._prices = event.prices
         self._hold(event)
-
-    def _without_known_prices(self, event: e.ModelAnswered) -> e.ModelAnswered:
-        """Unit prices seldom change: they are told once and then when they do."""
-        if event.prices == self._prices:
-            return replace(event, prices="")
-        self._prices = event.prices
-        return event
 
     async def _run_tools(self, calls: Sequence[ToolCall], intents: Sequence[e.ToolStarted]) -> None:
         if not self._commit(intents):

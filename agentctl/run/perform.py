@@ -41,8 +41,12 @@ async def ask_model(
     intent: e.ModelAsked,
     emit: Emit,
     now_ms: Callable[[], Millis],
+    known_prices: str,
 ) -> e.ModelAnswered | e.ModelFailed:
-    """Make the call that the intent announced. Cancelling it cuts the connection."""
+    """Make the call that the intent announced. Cancelling it cuts the connection.
+
+    Unit prices seldom change: `known_prices`, told before, are left out of the event.
+    """
     request = Request(
         state.created.system,
         state.sent,
@@ -56,7 +60,7 @@ async def ask_model(
         answer = await world.provider.ask(request, emit)
     except ProviderError as error:
         return _failed(state, world, intent, error, now_ms())
-    return _answered(world, answer, now_ms() - began_ms)
+    return _answered(world, answer, now_ms() - began_ms, known_prices)
 
 
 def cut(intent: e.ModelAsked, why: str) -> e.ModelFailed:
@@ -70,9 +74,12 @@ def cut(intent: e.ModelAsked, why: str) -> e.ModelFailed:
     )
 
 
-def _answered(world: World, answer: Answer, duration_ms: Millis) -> e.ModelAnswered:
+def _answered(
+    world: World, answer: Answer, duration_ms: Millis, known_prices: str
+) -> e.ModelAnswered:
     message = answer.message
     calls = tuple(world.belt.check(_clean_call(call)) for call in message.calls)
+    prices = world.pricer.note(answer.usage)
     clean = Message("assistant", storable(message.text), _distinct(calls), native=message.native)
     return e.ModelAnswered(
         clean,
@@ -80,7 +87,7 @@ def _answered(world: World, answer: Answer, duration_ms: Millis) -> e.ModelAnswe
         answer.stop,
         world.pricer.cost(answer.usage),
         duration_ms,
-        world.pricer.note(answer.usage),
+        "" if prices == known_prices else prices,
         answer.response_id,
         answer.model if answer.model != world.provider.model else "",
     )

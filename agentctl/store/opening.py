@@ -119,16 +119,24 @@ def translated(path: Path) -> Iterator[None]:
     """Turn SQLite's and the system's errors into ours, told with what was kept."""
     try:
         yield
-    except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from error
     except Exception as error:
-        # Two modules may be in play, so errors are told by name: both follow PEP 249.
-        if type(error).__module__ not in ("sqlite3", "pysqlite3.dbapi2", "pysqlite3._sqlite3"):
+        ours = translation(path, error)
+        if ours is None:
             raise
-        text = str(error)
-        if "malformed" in text or "not a database" in text:
-            raise corrupt(path, text) from error
-        raise _unusable(path, text) from error
+        raise ours from error
+
+
+def translation(path: Path, error: Exception) -> StoreError | None:
+    """Our error for one of SQLite's or the system's; None for any other."""
+    if isinstance(error, OSError):
+        return _unusable(path, error.strerror or str(error))
+    # Two modules may be in play, so errors are told by name: both follow PEP 249.
+    if type(error).__module__ not in ("sqlite3", "pysqlite3.dbapi2", "pysqlite3._sqlite3"):
+        return None
+    text = str(error)
+    if "malformed" in text or "not a database" in text:
+        return corrupt(path, text)
+    return _unusable(path, text)
 
 
 def _unusable(path: Path, why: str) -> StoreError:

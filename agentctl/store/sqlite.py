@@ -16,7 +16,7 @@ from agentctl.core.rows import Appended, StoredOutput
 from agentctl.core.values import Micros, Millis
 from agentctl.errors import StoreError
 from agentctl.store import opening
-from agentctl.store.opening import library, translated
+from agentctl.store.opening import library, translated, translation
 from agentctl.store.project import Projection, insert_task
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 SEQ_BITS = 32
 SEQ_MAX = (1 << SEQ_BITS) - 1
+INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?)"
 
 
 class SqliteStore:
@@ -67,7 +68,7 @@ class SqliteStore:
             if db.execute("SELECT 1 FROM tasks WHERE id = ?", (task_id,)).fetchone():
                 return False
             number = insert_task(db, task_id, event, at_ms)
-            self._insert(number << SEQ_BITS, event, at_ms)
+            self._write(number, 0, [event], at_ms)
         return True
 
     def append(
@@ -82,18 +83,20 @@ class SqliteStore:
         outputs: Sequence[StoredOutput] = (),
     ) -> Appended:
         """Write facts, then intents, in one durable transaction: see ports.Store."""
-        with translated(self.path):
+        more = (facts, intents, at_ms, hour_cap_micros, outputs)
+        try:
             task = self.number(task_id)
             if expected is not None:
                 try:
-                    return self._append(
-                        task, expected, expected, facts, intents, at_ms, hour_cap_micros, outputs
-                    )
+                    return self._append(task, expected, expected, *more)
                 except self._taken:
                     pass  # others have written since: the key of our first row is theirs
-            return self._append(
-                task, None, expected, facts, intents, at_ms, hour_cap_micros, outputs
-            )
+            return self._append(task, None, expected, *more)
+        except Exception as error:
+            ours = translation(self.path, error)
+            if ours is None:
+                raise
+            raise ours from error
 
     def _append(
         self,
@@ -197,18 +200,14 @@ class SqliteStore:
         self, task: int, seq: int, events: Sequence[e.Event], at_ms: Millis
     ) -> list[e.Recorded]:
         recorded = []
+        base, execute, follow = task << SEQ_BITS, self._db.execute, self._tables.follow
         for event in events:
-            self._insert((task << SEQ_BITS) + seq, event, at_ms)
-            self._tables.follow(task, event, at_ms)
+            kind, body = e.to_json(event)
+            execute(INSERT_EVENT, (base + seq, kind, at_ms, body.decode()))
+            follow(task, event, at_ms)
             recorded.append(e.Recorded(seq, at_ms, event))
             seq += 1
         return recorded
-
-    def _insert(self, pos: int, event: e.Event, at_ms: Millis) -> None:
-        kind, body = e.to_json(event)
-        self._db.execute(
-            "INSERT INTO events VALUES (?, ?, ?, ?)", (pos, kind, at_ms, body.decode())
-        )
 
     def _hour_full(
         self,
