@@ -58,12 +58,20 @@ class Desk:
         return [self.seen(row) for row in rows]
 
     def seen(self, row: TaskRow) -> TaskRow:
-        """The row, with "interrupted" for a task that runs in no live process."""
+        """The row, with "interrupted" for a task that runs in no live process.
+
+        It is "paused" if a pause was asked for and its process died before it could obey.
+        """
         if row.status != "running":
             return row
         pid = lease.owner(self.locks, row.id)
-        changes = {"pid": pid} if pid else {"status": "interrupted"}
+        changes = {"pid": pid} if pid else {"status": self._left_as(row.id)}
         return TaskRow(**{name: getattr(row, name) for name in row.__struct_fields__} | changes)
+
+    def _left_as(self, task_id: str) -> str:
+        with translated(self.store.path):
+            due = queries.pause_is_due(self.store.connection, self.store.number(task_id))
+        return "paused" if due else "interrupted"
 
     def pause(self, row: TaskRow, *, now: bool, reason: str) -> str:
         """Stop a task before its next step; return what came of it. Idempotent."""

@@ -24,7 +24,7 @@ def ending(task_id: str, state: State) -> str:
         return f"Waiting until {_clock(stopped.wake_ms)}: {stopped.reason}. {kept}\nThen: {resume}"
     if state.status == "failed":
         return f"Failed: {stopped.reason}\n{kept}\nOnce that is mended: {resume}"
-    return f"Paused: {stopped.reason}. {kept}\nGo on with: {resume}"
+    return f"Paused ({stopped.reason}). {kept}\nGo on with: {resume}"
 
 
 def summary(state: State) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from agentctl.cli.output import say, say_json, tell
+from agentctl.reports.text import usd
 
 Folder = Annotated[str, typer.Argument(metavar="[DIR]", help="Default: this folder.")]
 
@@ -35,8 +36,7 @@ def info(
         return
     say(f"agentctl {__version__}, SQLite {sqlite}")
     for name, entry in values.items():
-        unit = "_micros" if KEYS[name].field.endswith("_micros") else ""
-        say(f"  {name + unit:22} {_shown(entry['value']):22} {entry['from']}")
+        say(f"  {name:22} {_shown(KEYS[name].field, entry['value']):22} {entry['from']}")
     say("Paths")
     for name, path in chosen.paths().items():
         say(f"  {name:22} {path or '-'}")
@@ -44,9 +44,13 @@ def info(
         tell(f"Note: {warning}")
 
 
-def _shown(value: object) -> str:
+def _shown(field: str, value: object) -> str:
     if value is None:
         return "none"
+    if isinstance(value, int) and field.endswith("_micros"):
+        return usd(value)
+    if isinstance(value, int) and field.endswith("_ms"):
+        return f"{value / 1000:g}s"
     text = str(value)
     return (text if len(text) <= 60 else text[:59] + "…") or "-"
 

@@ -36,17 +36,21 @@ def say_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def show_error(error: AgentctlError) -> None:
-    """Write what happened, what was kept and what to type next, wrapped, on stderr."""
-    import shutil  # here, because errors are seldom
+def paragraphs(text: str) -> None:
+    """Write lines for the person, on stderr, wrapped to the terminal."""
+    import shutil  # here, because not every command says so much
 
     width = min(shutil.get_terminal_size((PIPED_WIDTH, 24)).columns, 100)
-    for number, part in enumerate(p for p in (error.what, error.kept, error.next_step) if p):
-        text = f"Error: {part}" if number == 0 else part
-        for line in text.splitlines():
-            # Long words are left whole: a path or a command must stay copyable.
-            wrapped = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
-            tell("\n".join(wrapped))
+    for line in text.splitlines():
+        # Long words are left whole: a path or a command must stay copyable.
+        wrapped = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+        tell("\n".join(wrapped))
+
+
+def show_error(error: AgentctlError) -> None:
+    """Write what happened, what was kept and what to type next, on stderr."""
+    parts = (f"Error: {error.what}", error.kept, error.next_step)
+    paragraphs("\n".join(part for part in parts if part))
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -14,7 +14,7 @@ from agentctl import app, settings
 from agentctl.cli.approval import ask_user, can_ask
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
-from agentctl.cli.output import console, say, say_json, tell
+from agentctl.cli.output import console, paragraphs, say, say_json, tell
 from agentctl.control import Desk
 from agentctl.errors import EXIT_CODES, AgentctlError, UsageError
 from agentctl.listeners.jsonl import JsonLines
@@ -173,7 +173,7 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
         if not streamed:
             say(answer)
     if not (screen.quiet and state.status == "done"):
-        tell(ending(task_id, state))
+        paragraphs(ending(task_id, state))
 
 
 def _workspace(cwd: str | None) -> Path:

@@ -107,7 +107,7 @@ def _end(state: State, view: View) -> Action | None:
         return Record((e.Finished("cancelled", state.answer),))
     if state.pause_wanted is not None:
         wanted = state.pause_wanted
-        return Record((e.Stopped("paused", wanted.reason or f"paused by {wanted.by}"),))
+        return Record((e.Stopped("paused", wanted.reason or f"by {wanted.by}"),))
     return None
 
 

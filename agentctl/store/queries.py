@@ -97,3 +97,14 @@ def sums(
 def names(db: sqlite3.Connection) -> dict[int, str]:
     """Task ids by row number, for `sums` by task."""
     return dict(db.execute("SELECT no, id FROM tasks").fetchall())
+
+
+def pause_is_due(db: sqlite3.Connection, number: int) -> bool:
+    """Whether a pause was asked for after the task was last taken up."""
+    base = number << 32
+    row = db.execute(
+        "SELECT kind FROM events WHERE pos BETWEEN ? AND ?"
+        " AND kind IN ('PauseRequested', 'Resumed') ORDER BY pos DESC LIMIT 1",
+        (base, base | 0xFFFFFFFF),
+    ).fetchone()
+    return row is not None and row[0] == "PauseRequested"

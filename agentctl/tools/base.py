@@ -80,7 +80,7 @@ class BuiltIn(Generic[A]):
             # Some models send nothing at all for a call without arguments.
             return msgspec.json.decode(data or b"{}", type=self.arguments)
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
-            raise ToolError(f"The arguments do not fit {self.spec.name}: {error}") from error
+            raise ToolError(str(error)) from error
 
 
 def _depth(text: str) -> int:
