@@ -171,7 +171,7 @@ def new_id() -> str:
 
 def make_provider(name: str, model: str, options: Mapping[str, str]) -> Provider:
     """Load the provider and settle its model's name. Raises ProviderError, UsageError."""
-    kind = registry.load(registry.PROVIDERS, name)
+    kind = registry.load(registry.PROVIDERS, name, "provider")
     provider: Any = kind(model or kind.default_model, options)
     if not provider.model:  # a local server names its own models
         model = asyncio.run(_resolved(provider))
@@ -299,7 +299,7 @@ def _world(desk: Desk, state: State, run: Run) -> World:
 
 def tools(approve: Approve) -> list[Tool]:
     """Every built-in tool; a read-only run is not even told of those that change something."""
-    made: list[Tool] = [registry.load(registry.TOOLS, name)() for name in registry.TOOLS]
+    made: list[Tool] = [registry.load(registry.TOOLS, name, "tool")() for name in registry.TOOLS]
     return [tool for tool in made if approve != "read-only" or not tool.spec.changes]
 
 

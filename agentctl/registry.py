@@ -29,9 +29,11 @@ TOOLS: dict[str, str] = {
 """In the order in which models are told of them: it never changes within a task."""
 
 
-def load(table: dict[str, str], name: str) -> Any:
+def load(table: dict[str, str], name: str, what: str) -> Any:
     """Import what `name` stands for. Raises UsageError for a name that is not in the table."""
     if name not in table:
-        raise UsageError(f"There is no {name!r}.", next_step=f"There are: {', '.join(table)}.")
+        raise UsageError(
+            f"There is no {what} {name!r}.", next_step=f"There are: {', '.join(table)}."
+        )
     module, _, attribute = table[name].partition(":")
     return getattr(import_module(module), attribute)

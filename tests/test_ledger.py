@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.events import ModelAnswered, ModelFailed, PauseRequested, Recorded, TextDelta
+from agentctl.core.rows import UsageRow
 from agentctl.core.values import Message, Usage
 from agentctl.errors import StoreError, StoreNewer
 from agentctl.listeners.ledger import HOUR_MS, Ledger, LedgerFile, LedgerRecord, Totals, render
-from agentctl.core.rows import UsageRow
 
 TOP = Path(__file__).resolve().parent.parent
 NOW = 1_793_534_400_000  # 2026-11-01T12:00:00Z

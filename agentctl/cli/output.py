@@ -17,8 +17,11 @@ PIPED_WIDTH = 80
 
 def tell(text: str) -> None:
     """Write a line for the person, on stderr; control characters are made visible."""
-    sys.stderr.write(visible(text, newlines=True) + "\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(visible(text, newlines=True) + "\n")
+        sys.stderr.flush()
+    except OSError:
+        return  # the terminal has gone: nobody is left to be told, and the run must still be saved
 
 
 def say(text: str) -> None:

@@ -172,6 +172,8 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
         streamed = progress is not None and progress.terminal and sys.stdout.isatty()
         if not streamed:
             say(answer)
+    if state.refused and screen.quiet:  # else its words have been shown as they came
+        tell(state.answer)
     if not (screen.quiet and state.status == "done"):
         paragraphs(ending(task_id, state))
 

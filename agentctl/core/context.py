@@ -108,10 +108,10 @@ def plan(
 
 def _protected_from(messages: Sequence[Message], keep_assistant: int) -> int:
     """Index of the first message of the turns that always stay."""
-    left = keep_assistant
+    left = max(keep_assistant, 1)  # the model has not yet read the results of the last turn
     for index in range(len(messages) - 1, -1, -1):
         if messages[index].role == "assistant":
-            if left <= 1:
-                return index if left else index + 1
             left -= 1
+            if not left:
+                return index
     return 0

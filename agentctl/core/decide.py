@@ -162,7 +162,7 @@ def _time_is_up(state: State, view: View) -> Action | None:
 def _give_up(state: State, view: View) -> Action | None:
     failure = state.failure
     if state.refused:
-        return Record((e.Stopped("failed", state.answer or "the model refused"),))
+        return Record((e.Stopped("failed", "the model declined; its answer is kept"),))
     if state.stumbles >= STUMBLES_MAX:
         reason = f"the model gave {state.stumbles} empty or cut replies in a row"
         return Record((e.Stopped("failed", reason),))

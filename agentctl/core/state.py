@@ -249,6 +249,8 @@ def _resumed(state: State, event: e.Resumed) -> None:
     state.on_unknown = event.on_unknown
     state.provider = event.provider or state.provider
     state.model = event.model or state.model
+    if event.provider or event.model:
+        state.anchor_tokens = 0  # another model counts otherwise
     state.approve = event.approve or state.approve
     state.failures = state.stumbles = 0
     state.refused = False

@@ -84,7 +84,7 @@ class Progress:
             self._stream(item.text)
         elif isinstance(item, e.Waiting):
             self._waiting = f"waiting until {_clock(item.until_ms)}"
-            self._line(f"{self._waiting}: {item.why}", "yellow")
+            self._line(f"trying again: {self._waiting}", "yellow")
         elif self._verbose:
             self._line(item.text.rstrip("\n"), "dim", indent="    ")
 
@@ -123,7 +123,8 @@ class Progress:
         for call in event.message.calls:
             self._calls[call.id] = call.arguments
         if not self.terminal:
-            if event.message.calls and event.message.text:
+            # The final answer is the result: it is printed once, on stdout.
+            if event.message.text and (event.message.calls or event.stop == "refusal"):
                 self._line(event.message.text)
             self._line(self._status().plain, "dim")
 

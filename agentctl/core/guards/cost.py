@@ -31,7 +31,7 @@ def check(state: State, view: View, output_cap: int) -> int | Deny:
     )
     least = reserve_micros(quote, min(quote.min_output, output_cap)) or 0
     for name, used, cap, opens_ms in caps:
-        if cap is None:
+        if cap is None or not least:  # what is free passes every limit
             continue
         if used + least > cap:
             reason = "the next call might cost more than is left"
