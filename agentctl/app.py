@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 from msgspec import Struct
@@ -46,6 +46,8 @@ EPOCH_S = 1_735_689_600
 """2025-01-01 UTC: ids count from here, so that six characters last for 34 years."""
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 OLLAMA_ANSWERS_S = 0.2
+LEAVE_S = 1.9
+"""After a signal the process is gone within two seconds; every step shown is on disk by then."""
 
 
 class SystemClock:
@@ -328,6 +330,10 @@ async def _drive(task_id: str, world: World) -> Ended:
             os._exit(EXIT_CODES["SIGINT"])  # the second Ctrl-C: everything shown is on disk
         if not received:
             received.append(number.name)
+            # Should anything hang, such as a name look-up in a thread, we leave all the same.
+            late = Timer(LEAVE_S, os._exit, (EXIT_CODES[number.name],))
+            late.daemon = True
+            late.start()
             driver.interrupt(number.name)
 
     for number in SIGNALS:

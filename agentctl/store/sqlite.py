@@ -123,6 +123,8 @@ class SqliteStore:
             recorded = self._write(task, seq, facts, at_ms)
             if intents and not refused and self._hour_full(db, intents, at_ms, hour_cap_micros):
                 refused = "hour"
+                if expected is not None and not facts:  # no key was there to meet others' events
+                    news = self._read(db, base, expected)
             if intents and not refused:
                 recorded += self._write(task, seq + len(facts), intents, at_ms)
             db.execute("COMMIT")
