@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+READER_GONE = 141
+"""128 + SIGPIPE, as the shell says it of other programs."""
 
 
 def main() -> None:
     """Entry point of the console script. Ends the process."""
+    _open_closed()
     try:
         code = _main(sys.argv[1:])
     except KeyboardInterrupt:  # also while modules are still being imported
         code = 130
     except BrokenPipeError:
-        code = 141  # the reader of our output has gone: 128 + SIGPIPE
-    try:
-        sys.stdout.flush()
-    except OSError:
-        code = code or 141
-        sys.stdout = None  # or the interpreter complains at exit
+        code = READER_GONE
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            code = code or READER_GONE
+            setattr(sys, name, None)  # or the interpreter complains at exit
     sys.exit(code)
+
+
+def _open_closed() -> None:
+    """A standard stream that was closed (`>&-`) is empty, not the next file that we open."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - no pathlib here; it stays open
 
 
 def _main(arguments: list[str]) -> int:

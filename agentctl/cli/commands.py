@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from agentctl import __version__
+from agentctl.cli import READER_GONE
 from agentctl.cli.output import show_error, tell
 from agentctl.errors import EXIT_CODES, AgentctlError
 
@@ -67,6 +68,8 @@ def invoke(arguments: list[str]) -> int:
         else:
             tell(str(error))
         return EXIT_CODES["usage"]
+    except SystemExit:  # Typer leaves so when the reader of our output has gone
+        return READER_GONE
     except typer.Abort:
         return EXIT_CODES["SIGINT"]
     return result if isinstance(result, int) else 0

@@ -89,6 +89,7 @@ class Driver:
                             return self.state
         finally:
             watch.cancel()
+            self._main = None  # a cut that comes late finds nothing to cut
             await self.world.belt.close()
             await self.world.provider.close()
             self._close_listeners()

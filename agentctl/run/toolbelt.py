@@ -71,9 +71,12 @@ class Toolbelt:
         if len(calls) == 1:
             await one(calls[0])
             return
-        async with asyncio.TaskGroup() as group:
-            for call in calls:
-                group.create_task(one(call))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for call in calls:
+                    group.create_task(one(call))
+        except ExceptionGroup as failed:  # on_end could not write: one such error says it all
+            raise failed.exceptions[0] from failed
 
     async def _outcome(self, call: ToolCall, context: ToolContext) -> tuple[str, ToolResult]:
         tool = self._tools[call.name]
