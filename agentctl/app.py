@@ -7,7 +7,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread, Timer
 from typing import Any
@@ -320,6 +321,28 @@ def ledger(desk: Desk, path: Path) -> Ledger:
     return Ledger(path, recent, totals, now_ms)
 
 
+def _heeded() -> list[signal.Signals]:
+    """The signals that stop a run. Under nohup a closed terminal is none of them."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [number for number in SIGNALS if not (ignored and number == signal.SIGHUP)]
+
+
+@contextmanager
+def leaving_at_signals(task_id: str, complain: Callable[[str], None]) -> Iterator[None]:
+    """Leave at once at a signal that comes before the run listens: nothing is under way yet."""
+
+    def leave(number: int, _frame: object) -> None:
+        complain(f"Stopped. Go on with: agentctl resume {task_id}")
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in _heeded()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 async def _drive(task_id: str, world: World) -> Ended:
     driver = Driver(task_id, world)
     loop = asyncio.get_running_loop()
@@ -327,7 +350,9 @@ async def _drive(task_id: str, world: World) -> Ended:
 
     def on_signal(number: signal.Signals) -> None:
         if received and number == signal.SIGINT:
-            os._exit(EXIT_CODES["SIGINT"])  # the second Ctrl-C: everything shown is on disk
+            # The second Ctrl-C: everything shown is on disk.
+            world.complain(f"Left at once. Go on with: agentctl resume {task_id}")
+            os._exit(EXIT_CODES["SIGINT"])
         if not received:
             received.append(number.name)
             # Should anything hang, such as a name look-up in a thread, we leave all the same.
@@ -336,12 +361,13 @@ async def _drive(task_id: str, world: World) -> Ended:
             late.start()
             driver.interrupt(number.name)
 
-    for number in SIGNALS:
+    heeded = _heeded()
+    for number in heeded:
         loop.add_signal_handler(number, on_signal, number)
     try:
         state = await driver.drive()
     finally:
-        for number in SIGNALS:
+        for number in heeded:
             loop.remove_signal_handler(number)
     return Ended(state, received[0] if received else "")
 

@@ -106,6 +106,10 @@ class Pricer(Protocol):
         """Unit prices that apply to this usage and their source, as stable JSON text."""
         ...
 
+    def rates(self, usage: Usage) -> Rates | None:
+        """Unit prices that apply to a request of this size; None when no price is known."""
+        ...
+
 
 class Counter(Protocol):
     """Counts tokens before the provider has reported any."""

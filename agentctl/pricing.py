@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,22 +26,6 @@ _NOT_USED = ("image", "audio", "video", "document", "searches", "cache_write_1h"
 _USED = ("input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok")
 
 
-class RatedPricer(Protocol):
-    """A ports.Pricer that also tells the unit prices, for quotes."""
-
-    def cost(self, usage: Usage) -> Micros | None:
-        """Micro-dollars of this usage, rounded up; None when no price is known."""
-        ...
-
-    def note(self, usage: Usage) -> str:
-        """Unit prices that apply to this usage and their source, as stable JSON text."""
-        ...
-
-    def rates(self, usage: Usage) -> Rates | None:
-        """Unit prices that apply to a request of this size; None when no price is known."""
-        ...
-
-
 def pricer(
     provider: str,
     model: str,
@@ -50,7 +34,7 @@ def pricer(
     *,
     base_url: str = "",
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> RatedPricer:
+) -> Pricer:
     """Return what prices this model's tokens.
 
     `rates` are the provider's own; `overrides` the user's, by "provider/model". `base_url` helps

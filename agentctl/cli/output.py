@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentctl.errors import AgentctlError
@@ -27,16 +29,18 @@ def tell(text: str) -> None:
 def say(text: str) -> None:
     """Write a result on stdout: safe for a terminal, untouched for a file or pipe."""
     shown = visible(text, newlines=True) if sys.stdout.isatty() else text
-    sys.stdout.write(shown + ("" if shown.endswith("\n") else "\n"))
-    sys.stdout.flush()
+    with _told():
+        sys.stdout.write(shown + ("" if shown.endswith("\n") else "\n"))
+        sys.stdout.flush()
 
 
 def say_json(value: Any) -> None:
     """Write one JSON document on one line of stdout."""
     import json  # here, because most commands print no JSON
 
-    sys.stdout.write(json.dumps(value, ensure_ascii=not _utf8(), separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+    with _told():
+        sys.stdout.write(json.dumps(value, ensure_ascii=not _utf8(), separators=(",", ":")) + "\n")
+        sys.stdout.flush()
 
 
 def paragraphs(text: str) -> None:
@@ -60,14 +64,36 @@ def console(*, stderr: bool = False) -> Console:
     """A Rich console; 80 columns where there is no terminal."""
     from rich.console import Console  # heavy: only for output with tables or colour
 
+    class Plain(Console):
+        """Leaves a gone reader to its caller: Rich itself would end the process."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPED_WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return Plain(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
 def show(report: RenderableType) -> None:
     """Write a report on stdout."""
-    console().print(report)
+    with _told():
+        console().print(report)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in words why stdout cannot be written; a reader that has gone knows it itself."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AgentctlError(
+            f"The output could not be written: {error.strerror}.",
+            kept="What was done is kept.",
+            next_step="Free space or write elsewhere, then see it with: agentctl show @last",
+        ) from error
 
 
 def _utf8() -> bool:

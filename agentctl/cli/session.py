@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -139,9 +140,11 @@ def _drive(
         silence_ms=chosen.silence_timeout_ms,
         **changes,
     )
-    if progress is not None:
-        progress.head()
-    ended = app.drive(desk, task_id, run)
+    with app.leaving_at_signals(task_id, tell):
+        if progress is not None:
+            with contextlib.suppress(OSError):  # nobody watches: the work is done all the same
+                progress.head()
+        ended = app.drive(desk, task_id, run)
     _show_end(task_id, ended, screen, progress)
     return ended.exit_code
 
@@ -150,7 +153,7 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
     state = ended.state
     answer = state.finished.text if state.finished is not None else ""
     if screen.output and state.status == "done":
-        Path(screen.output).write_text(answer + "\n", encoding="utf-8")
+        _write_answer(task_id, Path(screen.output), answer)
     if screen.json:
         say_json(
             {
@@ -176,6 +179,17 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
         tell(state.answer)
     if not (screen.quiet and state.status == "done"):
         paragraphs(ending(task_id, state))
+
+
+def _write_answer(task_id: str, path: Path, answer: str) -> None:
+    try:
+        path.write_text(answer + "\n", encoding="utf-8")
+    except OSError as error:
+        raise AgentctlError(
+            f"The result could not be written to {path}: {error.strerror}.",
+            kept="The task is done and its answer is kept.",
+            next_step=f"See it with: agentctl show {task_id}",
+        ) from error
 
 
 def _workspace(cwd: str | None) -> Path:

@@ -8,6 +8,8 @@ from agentctl.core.state import State
 
 WARNING_PERCENT = 80
 CRITICAL_PERCENT = 95
+MTOK = 1_000_000
+"""Prices are per million tokens."""
 
 
 def level(used: int, cap: int) -> str:

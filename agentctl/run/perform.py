@@ -7,14 +7,13 @@ from collections.abc import Callable
 from agentctl.core import events as e
 from agentctl.core.backoff import wait_ms
 from agentctl.core.context import estimate_tokens
+from agentctl.core.limits import MTOK, ceil_div
 from agentctl.core.sanitize import storable
 from agentctl.core.state import State
 from agentctl.core.values import Message, Millis, Quote, ToolCall, Usage
 from agentctl.errors import ProviderError
 from agentctl.ports import Answer, Emit, Request
 from agentctl.run.world import World
-
-MTOK = 1_000_000
 
 
 def quote(state: State, world: World, overhead_tokens: int) -> Quote:
@@ -26,13 +25,11 @@ def quote(state: State, world: World, overhead_tokens: int) -> Quote:
         overhead_tokens,
         world.counter.bytes_per_ktoken,
     )
-    cost = world.pricer.cost
-    plain = cost(Usage(input=tokens))
-    written = cost(Usage(input=tokens, cache_write=tokens))
-    with_output = cost(Usage(input=tokens, output=MTOK))
-    if plain is None or written is None or with_output is None:
+    rates = world.pricer.rates(Usage(input=tokens))
+    if rates is None:
         return Quote(tokens, None, 0, world.provider.max_output)
-    return Quote(tokens, max(plain, written), with_output - plain, world.provider.max_output)
+    worst_micros = ceil_div(tokens * max(rates.input, rates.cache_write), MTOK)
+    return Quote(tokens, worst_micros, rates.output, world.provider.max_output)
 
 
 async def ask_model(

@@ -27,6 +27,7 @@ class MemoryStore:
         if task_id in self.logs:
             return False
         self.logs[task_id] = [e.Recorded(0, at_ms, event)]
+        self._changes += 1
         return True
 
     def append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentctl.core import events as e
 from agentctl.core.limits import ceil_div
-from agentctl.core.values import Limits, ToolSpec, Usage
+from agentctl.core.values import Limits, Rates, ToolSpec, Usage
 from agentctl.ports import Request
 
 IN_PRICE, OUT_PRICE = 3_000_000, 15_000_000
@@ -20,6 +20,9 @@ class SimPricer:
     def cost(self, usage: Usage) -> int:
         tokens_in = usage.input - usage.cache_read
         return ceil_div(tokens_in * IN_PRICE + usage.output * OUT_PRICE, 1_000_000)
+
+    def rates(self, usage: Usage) -> Rates:
+        return Rates(IN_PRICE, 0, IN_PRICE, OUT_PRICE, "sim")
 
     def note(self, usage: Usage) -> str:
         return ""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from agentctl.core import events as e
+from agentctl.core.rows import Appended
 from agentctl.core.values import Message, Rates, ToolCall, ToolSpec, Usage
 from agentctl.errors import ProviderError, ToolError
-from agentctl.core.rows import Appended
 from agentctl.ports import Answer, Emit, Request, ToolContext, ToolResult
 from agentctl.store.memory import MemoryStore
 from tests.sim.rules import Watcher

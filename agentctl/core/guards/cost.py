@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from agentctl.core.guards.verdict import Deny
-from agentctl.core.limits import ceil_div
+from agentctl.core.limits import MTOK, ceil_div
 from agentctl.core.state import State
 from agentctl.core.values import Micros, Quote, View
-
-MTOK = 1_000_000
 
 
 def reserve_micros(quote: Quote, output_cap: int) -> Micros | None:
