@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from agentctl.core.limits import MTOK
 from agentctl.core.values import Micros, Rates, Usage
+from agentctl.ports import Pricer
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
-
-MTOK = 1_000_000
 
 # Prices of things that agentctl never sends or asks for; a model priced by anything else that is
 # not in Rates is treated as unpriced.
