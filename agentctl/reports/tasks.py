@@ -37,7 +37,7 @@ def task_table(rows: Sequence[TaskRow], now_ms: Millis) -> RenderableType:
     for name, width in (("Task", 8), ("Status", 9), ("Age", 4), ("Steps", 5), ("Cost", 5)):
         fitting = max([width, *(len(cost(row)) for row in rows)]) if name == "Cost" else width
         if name == "Status":
-            fitting = max(len(row.status) for row in rows)
+            fitting = max([len(name), *(len(row.status) for row in rows)])
         side: Literal["left", "right"] = "left" if name in ("Task", "Status") else "right"
         table.add_column(name, justify=side, no_wrap=True, min_width=fitting)
     table.add_column("Goal", overflow="ellipsis", no_wrap=True)

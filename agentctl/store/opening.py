@@ -44,17 +44,28 @@ def connect(path: Path) -> Any:
     module = library()
     with translated(path):
         _make_private(path)
-        after_crash = _alone_with_leftovers(path)
+        if _alone_with_leftovers(path):
+            _check(module, path)
         db = module.connect(str(path), isolation_level=None, timeout=BUSY_MS / 1000)
         try:
-            _prepare(db, path, after_crash)
+            _prepare(db, path)
         except BaseException:
             db.close()
             raise
     return db
 
 
-def _prepare(db: Any, path: Path, after_crash: bool) -> None:
+def _check(module: Any, path: Path) -> None:
+    """Read everything without writing: a writer that closes folds the WAL into a damaged file."""
+    db = module.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+    try:
+        if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise corrupt(path, "its integrity check failed after a crash")
+    finally:
+        db.close()
+
+
+def _prepare(db: Any, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise StoreNewer(
@@ -65,8 +76,6 @@ def _prepare(db: Any, path: Path, after_crash: bool) -> None:
         )
     if version == 0:
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    if after_crash and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-        raise corrupt(path, "its integrity check failed after a crash")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     if version < SCHEMA_VERSION:
