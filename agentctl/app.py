@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from threading import Thread, Timer
+from threading import Thread
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agentctl import counting, pricing, registry, settings
+from agentctl import counting, pricing, registry, settings, signals
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.rows import UsageRow
@@ -42,13 +40,10 @@ step, and stop when it is reached. Files are relative to the workspace, the curr
 - When you are done, answer with the result itself, in a few sentences. If you cannot reach the \
 goal, say what is missing."""
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EPOCH_S = 1_735_689_600
 """2025-01-01 UTC: ids count from here, so that six characters last for 34 years."""
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 OLLAMA_ANSWERS_S = 0.2
-LEAVE_S = 1.9
-"""After a signal the process is gone within two seconds; every step shown is on disk by then."""
 
 
 class SystemClock:
@@ -141,11 +136,10 @@ def create(desk: Desk, order: Order) -> str:
         raise UsageError(problem, next_step="Try: agentctl run 'Summarise README.md'")
     chosen = order.settings
     name, _ = choose_provider(chosen.provider, os.environ)
-    options = {
-        key: value
-        for key, value in (("base_url", chosen.base_url), ("script", order.script))
-        if value
-    }
+    # Kept with the task: a resume from another shell must not send it elsewhere.
+    address = chosen.address(name, os.environ)
+    given = (("base_url", address), ("script", order.script))
+    options = {key: value for key, value in given if value}
     provider = make_provider(name, chosen.model, options)
     limits = chosen.limits()
     _pricer(provider, limits, options, chosen.prices)
@@ -157,7 +151,7 @@ def create(desk: Desk, order: Order) -> str:
         str(order.cwd),
         limits,
         storable(order.name),
-        _context(chosen.context(), name, provider.model, chosen.base_url),
+        _context(chosen.context(), name, provider.model, address),
         chosen.approve,
         options,
     )
@@ -226,7 +220,8 @@ def drive(desk: Desk, task_id: str, run: Run) -> Ended:
     held = Lease(desk.locks, task_id)
     ended_for_good = False
     try:
-        state = fold(desk.store.read(task_id))
+        log = desk.store.read(task_id)
+        state = fold(log)
         if state.status in FINAL:
             raise NotResumable(
                 f"Task {task_id} has ended ({state.status}).",
@@ -235,7 +230,7 @@ def drive(desk: Desk, task_id: str, run: Run) -> Ended:
             )
         world = _world(desk, state, run)
         desk.store.append(task_id, None, list(_changes(state, run, world.provider)), now_ms())
-        ended = asyncio.run(_drive(task_id, world))
+        ended = asyncio.run(_drive(task_id, world, 0 if len(log) == 1 else len(log)))
         ended_for_good = ended.state.status in FINAL
     finally:
         held.release(forget=ended_for_good)
@@ -282,13 +277,14 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         )
     name = run.provider or state.provider
     model = run.model or ("" if run.provider else state.model)
-    provider = make_provider(name, model, created.options)
+    options = _options(created, name)
+    provider = make_provider(name, model, options)
     limits = changed_limits(state.limits, run.limits)
     approve = run.approve or state.approve
     return World(
         desk.store,
         provider,
-        _pricer(provider, limits, created.options, run.prices),
+        _pricer(provider, limits, options, run.prices),
         counting.counter(name, provider.model),
         Toolbelt(tools(approve), created.cwd),
         SystemClock(),
@@ -298,6 +294,13 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         run.complain,
         run.silence_ms,
     )
+
+
+def _options(created: e.TaskCreated, provider: str) -> Mapping[str, str]:
+    """An address belongs to the provider it was given for: no other one's key is sent there."""
+    if provider == created.provider:
+        return created.options
+    return {name: value for name, value in created.options.items() if name != "base_url"}
 
 
 def tools(approve: Approve) -> list[Tool]:
@@ -321,54 +324,10 @@ def ledger(desk: Desk, path: Path) -> Ledger:
     return Ledger(path, recent, totals, now_ms)
 
 
-def _heeded() -> list[signal.Signals]:
-    """The signals that stop a run. Under nohup a closed terminal is none of them."""
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return [number for number in SIGNALS if not (ignored and number == signal.SIGHUP)]
-
-
-@contextmanager
-def leaving_at_signals(task_id: str, complain: Callable[[str], None]) -> Iterator[None]:
-    """Leave at once at a signal that comes before the run listens: nothing is under way yet."""
-
-    def leave(number: int, _frame: object) -> None:
-        complain(f"Stopped. Go on with: agentctl resume {task_id}")
-        os._exit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in _heeded()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-async def _drive(task_id: str, world: World) -> Ended:
-    driver = Driver(task_id, world)
-    loop = asyncio.get_running_loop()
-    received: list[str] = []
-
-    def on_signal(number: signal.Signals) -> None:
-        if received and number == signal.SIGINT:
-            # The second Ctrl-C: everything shown is on disk.
-            world.complain(f"Left at once. Go on with: agentctl resume {task_id}")
-            os._exit(EXIT_CODES["SIGINT"])
-        if not received:
-            received.append(number.name)
-            # Should anything hang, such as a name look-up in a thread, we leave all the same.
-            late = Timer(LEAVE_S, os._exit, (EXIT_CODES[number.name],))
-            late.daemon = True
-            late.start()
-            driver.interrupt(number.name)
-
-    heeded = _heeded()
-    for number in heeded:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
+async def _drive(task_id: str, world: World, tell_from: int) -> Ended:
+    driver = Driver(task_id, world, tell_from=tell_from)
+    with signals.listening(task_id, driver.interrupt, world.complain) as received:
         state = await driver.drive()
-    finally:
-        for number in heeded:
-            loop.remove_signal_handler(number)
     return Ended(state, received[0] if received else "")
 
 

@@ -19,6 +19,13 @@ from agentctl.errors import AgentctlError, ConfigError, StoreError, UsageError
 from agentctl.paths import config_file, state_home, user_home
 from agentctl.settings_keys import APPROVE_STRICTNESS, KEYS, Key
 
+ADDRESS_VARIABLES = {
+    "anthropic": "ANTHROPIC_BASE_URL",
+    "openai": "OPENAI_BASE_URL",
+    "ollama": "OLLAMA_HOST",
+}
+"""The usual variables of the providers' own libraries."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """Every resolved value. `origins` says for each name where it came from."""
@@ -41,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     ledger: str = ""
     """Absolute path of the exported cost history."""
     base_url: str = ""
+    base_url_for: str = ""
+    """The provider that the file with `base_url` names: no other one's key is sent there."""
     allow_unpriced: bool = False
     system: str = ""
     prices: dict[str, Rates] = {}
@@ -77,6 +86,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             keep_user=3 if user is None else user,
             keep_assistant=3 if assistant is None else assistant,
         )
+
+    def address(self, provider: str, env: Mapping[str, str]) -> str:
+        """Return the server to use for this provider, or an empty string for its usual one."""
+        if self.base_url and self.base_url_for == provider:
+            return self.base_url
+        return env.get(ADDRESS_VARIABLES.get(provider, ""), "")
 
     def paths(self) -> dict[str, str]:
         """Return every path that agentctl may use, by what it is for."""
@@ -157,6 +172,8 @@ class _Found:
                 looser.append(name)
             else:
                 self._set(name, value, str(file.path))
+                if name == "base_url":
+                    self.values["base_url_for"] = str(file.values.get("provider", ""))
         prices = settings_files.prices(file)
         if prices and not trusted:
             ignored.append("prices")

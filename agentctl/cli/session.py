@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from agentctl import app, settings
+from agentctl import app, settings, signals
 from agentctl.cli.approval import ask_user, can_ask
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
@@ -140,10 +139,7 @@ def _drive(
         silence_ms=chosen.silence_timeout_ms,
         **changes,
     )
-    with app.leaving_at_signals(task_id, tell):
-        if progress is not None:
-            with contextlib.suppress(OSError):  # nobody watches: the work is done all the same
-                progress.head()
+    with signals.leaving(task_id, tell):
         ended = app.drive(desk, task_id, run)
     _show_end(task_id, ended, screen, progress)
     return ended.exit_code

@@ -244,7 +244,8 @@ def _stopped(state: State, event: e.Stopped) -> None:
 
 
 def _resumed(state: State, event: e.Resumed) -> None:
-    retry_at_ms = state.failure.retry_at_ms if state.status == "waiting" and state.failure else 0
+    waited = state.status in ("waiting", "running")  # running: the process died
+    retry_at_ms = state.failure.retry_at_ms if waited and state.failure else 0
     state.status, state.stopped, state.pause_wanted = "running", None, None
     state.on_unknown = event.on_unknown
     state.provider = event.provider or state.provider

@@ -44,10 +44,11 @@ class Progress:
         self._waiting = ""
         self._limit = row.limit_micros
 
-    def head(self) -> None:
-        """Say which task this is, once, before anything else."""
+    def _head(self, event: e.Resumed) -> None:
+        """Say which task this is, once its process has it."""
         row = self._row
-        self._line(f"Task {row.id} · {row.provider}/{row.model} · {row.cwd}", "dim")
+        model = f"{event.provider or row.provider}/{event.model or row.model}"
+        self._line(f"Task {row.id} · {model} · {row.cwd}", "dim")
         self.restore()
 
     def suspend(self) -> None:
@@ -90,6 +91,8 @@ class Progress:
 
     def _event(self, event: e.Event) -> None:
         match event:
+            case e.Resumed():
+                self._head(event)
             case e.ModelAsked():
                 self._waiting = ""
             case e.ModelAnswered():

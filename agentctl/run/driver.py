@@ -42,13 +42,14 @@ CUT = (
 class Driver:
     """Drives one task in one world. Whoever makes one must hold the task's lease."""
 
-    def __init__(self, task_id: str, world: World) -> None:
-        """Read the task's log and fold it."""
+    def __init__(self, task_id: str, world: World, *, tell_from: int | None = None) -> None:
+        """Read the task's log and fold it; listeners are told of it from event `tell_from` on."""
         self.task_id = task_id
         self.world = world
         log = world.store.read(task_id)
         self.state: State = fold(log)
         self._seen = len(log)
+        self._untold = [] if tell_from is None else log[tell_from:]
         self._held: list[e.Event] = []
         self._outputs: list[StoredOutput] = []
         # Time goes on from the last event even if the machine's clock was set back since.
@@ -70,6 +71,8 @@ class Driver:
         self._main = asyncio.current_task()
         watch = asyncio.get_running_loop().create_task(self._watch())
         try:
+            for record in self._untold:
+                self._tell(self.world.listeners, record)
             while True:
                 action = decide(self.state, self._view())
                 match action:

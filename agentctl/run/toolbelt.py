@@ -82,16 +82,17 @@ class Toolbelt:
         tool = self._tools[call.name]
         timeout_ms = tool.spec.timeout_ms
         try:
-            async with asyncio.timeout(timeout_ms / 1000):
+            async with asyncio.timeout(timeout_ms / 1000) as time_limit:
                 result = await tool.run(call.arguments, context)
-        except TimeoutError:
+        except TimeoutError as error:
+            if not time_limit.expired():  # its own, e.g. of a connection
+                return "error", _broke(call, error)
             text = f"Stopped after {timeout_ms / 1000:g} s: the time limit of {call.name}."
             return "timeout", ToolResult(text, ok=False)
         except AgentctlError as error:
             return "error", ToolResult(str(error), ok=False)
         except Exception as error:  # noqa: BLE001 - a broken tool must not end the run: the model is told
-            text = f"{call.name} broke: {type(error).__name__}: {error}"
-            return "error", ToolResult(text, ok=False)
+            return "error", _broke(call, error)
         return ("ok" if result.ok else "error"), result
 
     async def close(self) -> None:
@@ -101,6 +102,10 @@ class Toolbelt:
                 await tool.close()
             except OSError:
                 continue
+
+
+def _broke(call: ToolCall, error: Exception) -> ToolResult:
+    return ToolResult(f"{call.name} broke: {type(error).__name__}: {error}", ok=False)
 
 
 def _ended(

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from agentctl.errors import TaskBusy
+from agentctl.errors import StoreError, TaskBusy
 from agentctl.store.opening import translated
 
 PATIENCE_S = 0.5
@@ -26,8 +26,7 @@ class Lease:
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         for _ in range(int(PATIENCE_S / POLL_S)):
             if _locked(self._handle, fcntl.LOCK_EX):
-                os.ftruncate(self._handle, 0)
-                os.pwrite(self._handle, str(os.getpid()).encode(), 0)
+                self._sign()
                 return
             time.sleep(POLL_S)
         pid = _pid(self._handle)
@@ -39,6 +38,16 @@ class Lease:
             f"agentctl pause {task_id}",
         )
 
+    def _sign(self) -> None:
+        """Write who holds the lock. Raises StoreError, e.g. on a full disk; it is free again."""
+        try:
+            with translated(self._path):
+                os.ftruncate(self._handle, 0)
+                os.pwrite(self._handle, str(os.getpid()).encode(), 0)
+        except StoreError:
+            os.close(self._handle)
+            raise
+
     def release(self, *, forget: bool = False) -> None:
         """Give the lock back; `forget` also removes its file (the task has ended for good)."""
         if forget:
@@ -48,10 +57,12 @@ class Lease:
 
 def owner(folder: Path, task_id: str) -> int:
     """The process that drives the task now, or 0."""
-    try:
-        handle = os.open(folder / f"{task_id}.lock", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return 0
+    path = folder / f"{task_id}.lock"
+    with translated(path):
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return 0
     try:
         return 0 if _locked(handle, fcntl.LOCK_SH) else _pid(handle)
     finally:

@@ -1,0 +1,197 @@
+"""Guards: what they shrink and what they refuse, to the last micro-dollar and token."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from agentctl.core.guards import GUARDS, Deny, cost, steps, tokens
+from agentctl.core.guards.cost import reserve_micros
+from agentctl.core.state import State
+from agentctl.core.values import Limits, Quote
+from tests.core.parts import FREE, PAID, START_MS, state_of, view
+
+LEAST = 3_000 + 256 * 15
+"""What PAID needs at least: its input and 256 tokens of output."""
+UNPRICED = Quote(1_000, None, 0, 4_000)
+
+
+def state(limits: Limits, **fields: Any) -> State:
+    made = state_of(limits=limits)
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+# --- money --------------------------------------------------------------------------------------
+
+
+def test_the_reserve_is_input_plus_capped_output_rounded_up() -> None:
+    assert reserve_micros(PAID, 256) == LEAST
+    assert reserve_micros(replace(PAID, output_micros_per_mtok=1), 1) == 3_001
+    assert reserve_micros(UNPRICED, 256) is None
+
+
+def test_with_enough_money_the_output_is_not_cut() -> None:
+    assert cost.check(state(Limits()), view(quote=PAID), 4_000) == 4_000
+
+
+def test_exactly_the_least_is_allowed_and_one_micro_less_refused() -> None:
+    enough = Limits(task_cost_micros=LEAST)
+    assert cost.check(state(enough), view(quote=PAID), 4_000) == 256
+    short = cost.check(state(Limits(task_cost_micros=LEAST - 1)), view(quote=PAID), 4_000)
+    assert isinstance(short, Deny)
+    assert (short.limit, short.used, short.cap, short.need) == (
+        "task_cost_micros", 0, LEAST - 1, LEAST,
+    )  # fmt: skip
+
+
+def test_what_is_spent_counts() -> None:
+    limits = Limits(task_cost_micros=100_000)
+    just = cost.check(state(limits, spent_micros=100_000 - LEAST), view(quote=PAID), 4_000)
+    assert just == 256
+    over = cost.check(state(limits, spent_micros=100_001 - LEAST), view(quote=PAID), 4_000)
+    assert isinstance(over, Deny)
+
+
+def test_the_output_is_cut_to_what_the_money_pays() -> None:
+    limits = Limits(task_cost_micros=3_000 + 1_000 * 15)
+    assert cost.check(state(limits), view(quote=PAID), 4_000) == 1_000
+
+
+def test_the_hour_is_shared_and_says_when_it_opens() -> None:
+    limits = Limits(hour_cost_micros=100_000)
+    seen = view(quote=PAID, hour_spent_micros=100_001 - LEAST, hour_opens_ms=START_MS)
+    refused = cost.check(state(limits), seen, 4_000)
+    assert isinstance(refused, Deny)
+    assert (refused.limit, refused.wake_ms) == ("hour_cost_micros", START_MS)
+    assert cost.check(state(limits), replace(seen, hour_spent_micros=100_000 - LEAST), 4_000) == 256
+
+
+def test_the_stricter_of_task_and_hour_counts() -> None:
+    limits = Limits(task_cost_micros=3_000 + 900 * 15, hour_cost_micros=3_000 + 700 * 15)
+    assert cost.check(state(limits), view(quote=PAID), 4_000) == 700
+
+
+def test_a_limit_of_zero_refuses_a_paid_model() -> None:
+    refused = cost.check(state(Limits(task_cost_micros=0)), view(quote=PAID), 4_000)
+    assert isinstance(refused, Deny)
+
+
+def test_a_limit_of_zero_allows_a_free_model() -> None:
+    limits = Limits(task_cost_micros=0, hour_cost_micros=0)
+    assert cost.check(state(limits), view(quote=FREE), 4_000) == 4_000
+
+
+def test_a_free_model_may_go_on_when_the_money_is_gone() -> None:
+    """E.g. after `resume --provider ollama`, or in an hour that a paid model has used up."""
+    limits = Limits(task_cost_micros=5, hour_cost_micros=5)
+    seen = view(quote=FREE, hour_spent_micros=9)
+    assert cost.check(state(limits, spent_micros=9), seen, 4_000) == 4_000
+
+
+def test_no_limit_allows_everything() -> None:
+    limits = Limits(task_cost_micros=None, hour_cost_micros=None)
+    dear = Quote(1_000, 10**12, 10**15, 4_000)
+    assert cost.check(state(limits), view(quote=dear), 4_000) == 4_000
+
+
+def test_an_unpriced_model_is_refused_while_there_is_a_money_limit() -> None:
+    refused = cost.check(state(Limits()), view(quote=UNPRICED), 4_000)
+    assert isinstance(refused, Deny)
+    assert "sim/sim-1" in refused.reason
+
+
+@pytest.mark.parametrize("limits", [Limits(allow_unpriced=True), Limits(task_cost_micros=None)])
+def test_an_unpriced_model_runs_when_the_user_said_so(limits: Limits) -> None:
+    assert cost.check(state(limits), view(quote=UNPRICED), 4_000) == 4_000
+
+
+def test_a_model_with_short_answers_needs_room_for_no_longer_one() -> None:
+    short = replace(PAID, max_output=10)
+    limits = Limits(task_cost_micros=3_000 + 10 * 15)
+    assert cost.check(state(limits), view(quote=short), 10) == 10
+
+
+@settings(deadline=None, database=None, derandomize=True, max_examples=300)
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+    st.integers(0, 10**5),
+    st.integers(0, 10**8),
+    st.integers(1, 10**5),
+)
+def test_spent_and_reserve_never_pass_the_limit(
+    cap: int, spent: int, input_micros: int, output_price: int, max_output: int
+) -> None:
+    quote = Quote(100, input_micros, output_price, max_output)
+    limits = Limits(task_cost_micros=cap, hour_cost_micros=None)
+    allowed = cost.check(state(limits, spent_micros=spent), view(quote=quote), max_output)
+    if not isinstance(allowed, Deny):
+        reserve = reserve_micros(quote, allowed) or 0
+        assert reserve == 0 or spent + reserve <= cap
+        assert 0 < allowed <= max_output
+
+
+# --- tokens -------------------------------------------------------------------------------------
+
+
+def test_tokens_exactly_at_the_limit_are_allowed_and_one_more_refused() -> None:
+    limits = Limits(task_tokens=1_000 + 256)
+    assert tokens.check(state(limits), view(quote=PAID), 4_000) == 256
+    refused = tokens.check(state(limits, tokens_processed=1), view(quote=PAID), 4_000)
+    assert refused == Deny(
+        "task_tokens", 1, 1_256, 1_256, "the next call might need more tokens than are left"
+    )
+
+
+def test_the_output_is_cut_to_the_tokens_left() -> None:
+    limits = Limits(task_tokens=2_000)
+    assert tokens.check(state(limits, tokens_processed=300), view(quote=PAID), 4_000) == 700
+
+
+def test_without_a_token_limit_nothing_is_cut() -> None:
+    assert tokens.check(state(Limits(task_tokens=None)), view(quote=PAID), 4_000) == 4_000
+
+
+def test_a_token_limit_of_zero_refuses_every_call() -> None:
+    assert isinstance(tokens.check(state(Limits(task_tokens=0)), view(), 4_000), Deny)
+
+
+def test_a_predecessors_cap_is_kept() -> None:
+    assert tokens.check(state(Limits()), view(quote=PAID), 300) == 300
+
+
+# --- steps and time -----------------------------------------------------------------------------
+
+
+def test_the_last_allowed_step_is_made_and_no_further_one() -> None:
+    limits = Limits(steps=3)
+    assert steps.check(state(limits, steps=2), view(), 4_000) == 4_000
+    refused = steps.check(state(limits, steps=3), view(), 4_000)
+    assert isinstance(refused, Deny)
+    assert (refused.limit, refused.used, refused.cap) == ("steps", 3, 3)
+
+
+def test_without_a_step_limit_steps_do_not_count() -> None:
+    assert steps.check(state(Limits(steps=None), steps=10**6), view(), 4_000) == 4_000
+
+
+def test_running_time_includes_the_time_since_the_last_event() -> None:
+    limits = Limits(wall_ms=10_000)
+    running = state(limits, active_ms=4_000, last_ms=START_MS)
+    assert steps.check(running, view(now_ms=START_MS + 5_999), 4_000) == 4_000
+    refused = steps.check(running, view(now_ms=START_MS + 6_000), 4_000)
+    assert isinstance(refused, Deny)
+    assert (refused.limit, refused.used) == ("wall_ms", 10_000)
+
+
+def test_a_clock_that_was_set_back_takes_no_time_away() -> None:
+    running = state(Limits(wall_ms=10_000), active_ms=9_999, last_ms=START_MS)
+    assert steps.check(running, view(now_ms=START_MS - 60_000), 4_000) == 4_000
+
+
+def test_money_is_asked_first_then_tokens_then_steps() -> None:
+    assert (cost.check, tokens.check, steps.check) == GUARDS

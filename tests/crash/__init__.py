@@ -1,0 +1,1 @@
+"""Real processes and a real database, killed, signalled and hindered."""
