@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.events import ToolEnded
-from agentctl.core.values import Message, Rates, ToolCall, Usage
 from agentctl.core.rows import StoredOutput
+from agentctl.core.values import Message, Rates, ToolCall, Usage
 from agentctl.ports import Answer, Request
 from agentctl.providers.offline import INTRO, Offline
 from agentctl.run.toolbelt import Toolbelt
