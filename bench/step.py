@@ -124,7 +124,7 @@ def _belt(folder: Path) -> Toolbelt:
 
 def bare(folder: Path, steps: int) -> dict[str, float]:
     """The same bytes and the same number of durable commits, with nothing around them."""
-    db = opening.library().connect(str(folder / "bare.db"), isolation_level=None)
+    db = opening.sqlite_module().connect(str(folder / "bare.db"), isolation_level=None)
     db.execute(f"PRAGMA page_size = {opening.PAGE_BYTES}")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")

@@ -21,14 +21,14 @@ def info(
 
     from agentctl import __version__, settings
     from agentctl.settings_keys import KEYS
-    from agentctl.store.opening import library
+    from agentctl.store.opening import sqlite_module
 
     chosen = settings.load({}, env=os.environ, cwd=Path.cwd())
     values = {
         name: {"value": getattr(chosen, key.field), "from": chosen.origins.get(name, "default")}
         for name, key in KEYS.items()
     }
-    sqlite = library().sqlite_version
+    sqlite = sqlite_module().sqlite_version
     if json:
         say_json(
             {"version": __version__, "sqlite": sqlite, "settings": values, "paths": chosen.paths()}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 
-from agentctl.core.values import Message, Stop, ToolCall, Usage
+from agentctl.core.values import Message, Stop, ToolCall, ToolSpec, Usage
 from agentctl.ports import Answer, Emit, Request
 from agentctl.providers._http import Json, clean, obj
 
@@ -40,6 +40,21 @@ def _clean_tree(value: object) -> object:
 def wire_name(name: str) -> str:
     """A name or id as every provider accepts it; a model may have invented an odd one."""
     return _ODD.sub("_", name)[:64] or "unknown"
+
+
+def functions(tools: Iterable[ToolSpec]) -> list[Json]:
+    """Tools as chat completions describe them, and Ollama too."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": parse_arguments(tool.parameters)[0],
+            },
+        }
+        for tool in tools
+    ]
 
 
 def parse_arguments(arguments: str) -> tuple[Json, str]:

@@ -15,7 +15,15 @@ from urllib.parse import urlsplit
 from agentctl.core.values import Message, Rates
 from agentctl.errors import ProviderError
 from agentctl.ports import Answer, Emit, Request
-from agentctl.providers._answer import Draft, encode, parse_arguments, unpack, usage_of, wire_name
+from agentctl.providers._answer import (
+    Draft,
+    encode,
+    functions,
+    parse_arguments,
+    unpack,
+    usage_of,
+    wire_name,
+)
 from agentctl.providers._http import (
     COMMON,
     Border,
@@ -188,17 +196,7 @@ def body(request: Request, model: str) -> Json:
         "messages": messages,
     }
     if request.tools:
-        made["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": parse_arguments(tool.parameters)[0],
-                },
-            }
-            for tool in request.tools
-        ]
+        made["tools"] = functions(request.tools)
     return made
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agentctl.core.values import Message, Stop, Usage
 from agentctl.ports import Request
-from agentctl.providers._answer import Draft, parse_arguments, sent_arguments, usage_of, wire_name
+from agentctl.providers._answer import Draft, functions, sent_arguments, usage_of, wire_name
 from agentctl.providers._http import Border, Json, obj, slot, text_of
 
 PATH = "/chat/completions"
@@ -36,17 +36,7 @@ def body(request: Request, model: str, *, cap_name: str) -> Json:
         "messages": messages,
     }
     if request.tools:
-        made["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": parse_arguments(tool.parameters)[0],
-                },
-            }
-            for tool in request.tools
-        ]
+        made["tools"] = functions(request.tools)
     return made
 
 

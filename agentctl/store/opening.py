@@ -23,7 +23,7 @@ moment can corrupt the file (SQLite's own change log)."""
 BUSY_MS = 10_000
 
 
-def library() -> ModuleType:
+def sqlite_module() -> ModuleType:
     """The SQLite module to use: pysqlite3 where it is installed, else Python's own if fixed."""
     try:
         module = import_module("pysqlite3.dbapi2")
@@ -41,7 +41,7 @@ def library() -> ModuleType:
 
 def connect(path: Path) -> Any:
     """Open the database at `path`, made private, checked after a crash and migrated."""
-    module = library()
+    module = sqlite_module()
     with translated(path):
         _make_private(path)
         if _alone_with_leftovers(path):

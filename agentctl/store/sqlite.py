@@ -16,7 +16,7 @@ from agentctl.core.rows import Appended, StoredOutput
 from agentctl.core.values import Micros, Millis
 from agentctl.errors import StoreError
 from agentctl.store import opening
-from agentctl.store.opening import library, translated, translation
+from agentctl.store.opening import sqlite_module, translated, translation
 from agentctl.store.project import Projection, insert_task
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class SqliteStore:
         self._tables = Projection(self._db)
         self._numbers: dict[str, int] = {}
         self._data_version = -1
-        self._taken: type[Exception] = library().IntegrityError
+        self._taken: type[Exception] = sqlite_module().IntegrityError
 
     def close(self) -> None:
         """Close the connection; the last one out also removes the WAL."""

@@ -171,7 +171,7 @@ def test_commits_are_durable(store: SqliteStore) -> None:
 
 
 def test_the_library_has_the_fix_for_the_wal_reset_bug() -> None:
-    assert opening.library().sqlite_version_info >= (3, 51, 3)
+    assert opening.sqlite_module().sqlite_version_info >= (3, 51, 3)
 
 
 def test_a_closed_database_is_one_file_without_a_wal(path: Path) -> None:
