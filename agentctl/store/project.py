@@ -43,8 +43,8 @@ def insert_task(db: sqlite3.Connection, task_id: str, event: e.TaskCreated, at_m
 class Projection:
     """Keeps the tables in step with the log. What it remembers only saves look-ups."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        """Write through this connection, within its transactions."""
+    def __init__(self, db: sqlite3.Cursor) -> None:
+        """Write through this cursor, within its connection's transactions."""
         self._db = db
         self._offers: dict[tuple[str, str, str], int] = {}
         self._open: dict[int, tuple[int, Millis, Micros, str, str]] = {}
