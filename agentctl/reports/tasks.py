@@ -90,6 +90,9 @@ def _facts(row: TaskRow, state: State) -> list[tuple[str, str]]:
         reserve = state.asked.reserve_micros
         most = "?" if reserve is None else usd(reserve)
         facts.append(("Open call", f"unsettled, at most {most}"))
+    if state.started:
+        names = ", ".join(started.tool for started in state.started.values())
+        facts.append(("Running" if row.status == "running" else "In doubt", names))
     if state.stopped is not None:
         facts.append(("Stopped", state.stopped.reason))
     if row.status in ("interrupted", "paused", "limit", "failed", "waiting"):
