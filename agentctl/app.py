@@ -204,7 +204,7 @@ def _pricer(
         provider.name, provider.model, provider.rates, prices, base_url=options.get("base_url", "")
     )
     unpriced = pricer.cost(Usage(input=1, output=1)) is None
-    if unpriced and not limits.allow_unpriced and limits.task_cost_micros is not None:
+    if unpriced and not limits.allow_unpriced and limits.has_money_limit:
         model = f"{provider.name}/{provider.model}"
         raise UnknownPrice(
             f"No price is known for {model}, so the money limit could not be kept.",

@@ -188,7 +188,9 @@ def test_what_could_not_be_run_is_not_created(
     assert desk.tasks() == []
 
 
-@pytest.mark.parametrize("changes", [{"allow_unpriced": True}, {"max_cost_micros": None}])
+@pytest.mark.parametrize(
+    "changes", [{"allow_unpriced": True}, {"max_cost_micros": None, "max_cost_hour_micros": None}]
+)
 def test_an_unpriced_model_runs_when_the_user_said_so(
     desk: Desk, tmp_path: Path, changes: dict[str, Any]
 ) -> None:

@@ -79,6 +79,11 @@ class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     wait_in_place_ms: Millis = 60_000
     """A wait longer than this parks the task as "waiting" instead of sleeping."""
 
+    @property
+    def has_money_limit(self) -> bool:
+        """Some limit of money is set, which an unpriced model could not keep."""
+        return self.task_cost_micros is not None or self.hour_cost_micros is not None
+
 
 class ContextPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """When the conversation sent to the model is shortened. The log always keeps everything."""

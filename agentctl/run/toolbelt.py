@@ -100,7 +100,7 @@ class Toolbelt:
         for tool in reversed(self._tools.values()):
             try:
                 await tool.close()
-            except OSError:
+            except Exception:  # noqa: BLE001, S112 - the others must be closed too
                 continue
 
 

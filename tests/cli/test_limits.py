@@ -38,7 +38,7 @@ def test_a_cost_limit_stops_and_a_higher_one_goes_on(place: Place) -> None:
     ("flag", "value"),
     [
         ("--max-cost", "0.03"),
-        ("--max-tokens", "9000"),
+        ("--max-tokens", "1800"),
         ("--max-steps", "1"),
         ("--max-cost-hour", "0.03"),
     ],

@@ -187,6 +187,13 @@ def test_old_outputs_go_before_old_turns() -> None:
     assert made.state.drop_before == 0
 
 
+def test_keeping_no_turn_keeps_the_last_one_all_the_same() -> None:
+    """The model has not read its results yet."""
+    none, one = (talk(ContextPolicy(2_000, 0, keep), [[300]] * 30) for keep in (0, 1))
+    assert none.prunes > 0
+    assert none.state.sent == one.state.sent
+
+
 def test_a_stub_names_how_to_read_the_output_again() -> None:
     shown = stub(Message("tool", LONG, call_id="c7"))
     assert shown.role == "tool"

@@ -98,13 +98,16 @@ def test_no_limit_allows_everything() -> None:
     assert cost.check(state(limits), view(quote=dear), 4_000) == 4_000
 
 
-def test_an_unpriced_model_is_refused_while_there_is_a_money_limit() -> None:
-    refused = cost.check(state(Limits()), view(quote=UNPRICED), 4_000)
+@pytest.mark.parametrize("limits", [Limits(), Limits(task_cost_micros=None)])
+def test_an_unpriced_model_is_refused_while_there_is_a_money_limit(limits: Limits) -> None:
+    refused = cost.check(state(limits), view(quote=UNPRICED), 4_000)
     assert isinstance(refused, Deny)
     assert "sim/sim-1" in refused.reason
 
 
-@pytest.mark.parametrize("limits", [Limits(allow_unpriced=True), Limits(task_cost_micros=None)])
+@pytest.mark.parametrize(
+    "limits", [Limits(allow_unpriced=True), Limits(task_cost_micros=None, hour_cost_micros=None)]
+)
 def test_an_unpriced_model_runs_when_the_user_said_so(limits: Limits) -> None:
     assert cost.check(state(limits), view(quote=UNPRICED), 4_000) == 4_000
 

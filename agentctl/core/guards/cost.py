@@ -19,10 +19,15 @@ def check(state: State, view: View, output_cap: int) -> int | Deny:
     """Shrink the output to what both limits can pay, or refuse."""
     quote, limits = view.quote, state.limits
     if quote.input_cost_micros is None:
-        if limits.allow_unpriced or limits.task_cost_micros is None:
+        cap = limits.task_cost_micros
+        if limits.allow_unpriced or not limits.has_money_limit:
             return output_cap
         reason = f"no price is known for {state.provider}/{state.model}: no limit could be kept"
-        return Deny("task_cost_micros", state.spent_micros, limits.task_cost_micros, 0, reason)
+        if cap is None:
+            return Deny(
+                "hour_cost_micros", view.hour_spent_micros, limits.hour_cost_micros or 0, 0, reason
+            )
+        return Deny("task_cost_micros", state.spent_micros, cap, 0, reason)
     caps = (
         ("task_cost_micros", state.spent_micros, limits.task_cost_micros, 0),
         ("hour_cost_micros", view.hour_spent_micros, limits.hour_cost_micros, view.hour_opens_ms),
