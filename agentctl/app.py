@@ -51,15 +51,21 @@ class SystemClock:
 
     def __init__(self) -> None:
         """Read both clocks once."""
-        self._base_ms = now_ms() - time.monotonic_ns() // 1_000_000
+        self._base_ms = now_ms() - _ticks_ms()
 
     def now_ms(self) -> Millis:
         """Milliseconds since the epoch, UTC."""
-        return self._base_ms + time.monotonic_ns() // 1_000_000
+        return self._base_ms + _ticks_ms()
 
     async def sleep_until(self, moment_ms: Millis) -> None:
         """Return when the moment has come."""
         await asyncio.sleep(max(moment_ms - self.now_ms(), 0) / 1000)
+
+
+def _ticks_ms() -> Millis:
+    """Milliseconds since some start, also while the machine is asleep where that can be had."""
+    boot_clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(boot_clock) // 1_000_000
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -155,9 +161,13 @@ def create(desk: Desk, order: Order) -> str:
         chosen.approve,
         options,
     )
-    while not desk.store.create(task_id := new_id(), event, now_ms()):
-        continue  # two tasks within one second drew the same two characters
-    return task_id
+    while True:
+        task_id = new_id()
+        held = Lease(desk.locks, task_id)
+        if desk.store.create(task_id, event, now_ms()):
+            desk.leases[task_id] = held
+            return task_id
+        held.release()  # two tasks within one second drew the same two characters
 
 
 def new_id() -> str:
@@ -217,7 +227,8 @@ def _pricer(
 
 def drive(desk: Desk, task_id: str, run: Run) -> Ended:
     """Go on with a task until it ends or stops. Raises TaskBusy, NotResumable, StoreError."""
-    held = Lease(desk.locks, task_id)
+    created_here = desk.leases.pop(task_id, None)
+    held = created_here or Lease(desk.locks, task_id)
     ended_for_good = False
     try:
         log = desk.store.read(task_id)
@@ -229,12 +240,26 @@ def drive(desk: Desk, task_id: str, run: Run) -> Ended:
                 next_step=f"See them with: agentctl show {task_id}",
             )
         world = _world(desk, state, run)
-        desk.store.append(task_id, None, list(_changes(state, run, world.provider)), now_ms())
+        # What came before this process held the task is old; of a new task, nothing is.
+        seen = len(log) if created_here is None else 1
+        _take_up(desk, task_id, seen, list(_changes(state, run, world.provider)))
         ended = asyncio.run(_drive(task_id, world, 0 if len(log) == 1 else len(log)))
         ended_for_good = ended.state.status in FINAL
     finally:
         held.release(forget=ended_for_good)
     return ended
+
+
+def _take_up(desk: Desk, task_id: str, seen: int, changes: Sequence[e.Event]) -> None:
+    """Write what a resume changes. A pause that came since the log was read outlives it."""
+    wanted: list[e.Event] = []
+    while True:
+        result = desk.store.append(task_id, seen, [], now_ms(), intents=[*changes, *wanted])
+        if not result.refused:
+            return
+        news = [record.event for record in result.recorded]
+        wanted += [event for event in news if isinstance(event, e.PauseRequested)]
+        seen += len(news)
 
 
 def _changes(state: State, run: Run, provider: Provider) -> Iterable[e.Event]:
@@ -276,7 +301,7 @@ def _world(desk: Desk, state: State, run: Run) -> World:
             next_step="Bring the folder back, then resume.",
         )
     name = run.provider or state.provider
-    model = run.model or ("" if run.provider else state.model)
+    model = run.model or (state.model if name == state.provider else "")
     options = _options(created, name)
     provider = make_provider(name, model, options)
     limits = changed_limits(state.limits, run.limits)

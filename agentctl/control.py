@@ -26,9 +26,14 @@ class Desk:
         self.home = Path(state_home(os.environ))
         self.locks = self.home / "locks"
         self.store = SqliteStore(self.home / "agentctl.db")
+        self.leases: dict[str, lease.Lease] = {}
+        """Of tasks created here and not driven yet: nobody else may take them up."""
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database and let go of tasks that were not driven after all."""
+        for held in self.leases.values():
+            held.release()
+        self.leases.clear()
         self.store.close()
 
     def __enter__(self) -> Desk:
@@ -97,10 +102,13 @@ class Desk:
     def _request(self, row: TaskRow, event: e.Event) -> None:
         if row.status == "running":
             self.store.append(row.id, None, [event], now_ms())
-            return
+            if lease.owner(self.locks, row.id):
+                return
+            # Its process has just stopped, perhaps without hearing it.
         held = lease.Lease(self.locks, row.id)
         try:
-            self.store.append(row.id, None, [event], now_ms())
+            if row.status != "running":
+                self.store.append(row.id, None, [event], now_ms())
             self._settle(row.id)
         finally:
             held.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 from agentctl import settings
 from agentctl.control import Desk, now_ms
@@ -41,7 +40,7 @@ def _line(key: str, row: tuple[int | str, int, int, int, int, int, int, int, int
 
 def shares(desk: Desk) -> list[Share]:
     """How much of the hour's limit is used, as far as there is one."""
-    cap = settings.load({}, env=os.environ, cwd=Path.cwd()).max_cost_hour_micros
+    cap = settings.load({}, env=os.environ, cwd=settings.here()).max_cost_hour_micros
     if cap is None:
         return []
     return [Share("this hour", desk.store.hour_spent(now_ms())[0], cap)]

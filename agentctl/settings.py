@@ -91,7 +91,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Return the server to use for this provider, or an empty string for its usual one."""
         if self.base_url and self.base_url_for == provider:
             return self.base_url
-        return env.get(ADDRESS_VARIABLES.get(provider, ""), "")
+        variable = ADDRESS_VARIABLES.get(provider, "")
+        address = env.get(variable, "")
+        if "@" in address:
+            raise ConfigError(
+                f"{variable}: an address with a user name or password would be stored and shown.",
+                next_step="Leave them out, and put the key into the provider's own variable.",
+            )
+        return address
 
     def paths(self) -> dict[str, str]:
         """Return every path that agentctl may use, by what it is for."""
@@ -137,6 +144,17 @@ def load(flags: Mapping[str, object], *, env: Mapping[str, str], cwd: Path) -> S
         project_file=str(project.path) if project else "",
     )
     return msgspec.structs.replace(resolved, **found.values)
+
+
+def here() -> Path:
+    """The current folder. Raises UsageError when it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"The current folder cannot be found: {error.strerror}.",
+            next_step="Change into a folder that exists, then type the command again.",
+        ) from error
 
 
 class _Found:

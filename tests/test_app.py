@@ -236,8 +236,37 @@ def test_changes_of_a_resume_are_recorded_before_it(desk: Desk, tmp_path: Path) 
     assert resumed == e.Resumed(os.getpid(), "tell", "", "other", "never")
 
 
-def test_a_second_driver_is_refused_and_nothing_is_written(desk: Desk, tmp_path: Path) -> None:
+def abandoned(desk: Desk, what: app.Order) -> str:
+    """A task whose process died right after its creation."""
+    task_id = app.create(desk, what)
+    desk.leases.pop(task_id).release()
+    return task_id
+
+
+def test_a_pause_between_creation_and_the_first_step_is_heard(desk: Desk, tmp_path: Path) -> None:
     task_id = app.create(desk, order(tmp_path))
+    desk.pause(desk.find(task_id), now=False, reason="")
+    ended = app.drive(desk, task_id, run(tmp_path))
+    assert ended.state.status == "paused"
+    assert not any(isinstance(event, e.ModelAsked) for event in log_of(desk, task_id))
+
+
+def test_a_pause_while_the_provider_is_loaded_is_heard(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = abandoned(desk, order(tmp_path))
+    load = app.make_provider
+
+    def slow(*given: Any) -> Any:
+        desk.pause(desk.find(task_id), now=False, reason="")
+        return load(*given)
+
+    monkeypatch.setattr(app, "make_provider", slow)
+    assert app.drive(desk, task_id, run(tmp_path)).state.status == "paused"
+
+
+def test_a_second_driver_is_refused_and_nothing_is_written(desk: Desk, tmp_path: Path) -> None:
+    task_id = abandoned(desk, order(tmp_path))
     held = Lease(desk.locks, task_id)
     with pytest.raises(TaskBusy, match=str(os.getpid())):
         app.drive(desk, task_id, run(tmp_path))
@@ -269,7 +298,7 @@ def test_a_folder_that_is_gone_is_told_and_the_task_is_free_again(
 def test_the_interrupted_and_the_paused_are_resumed_oldest_first(
     desk: Desk, tmp_path: Path
 ) -> None:
-    ids = [app.create(desk, order(tmp_path, f"goal {n}")) for n in range(4)]
+    ids = [abandoned(desk, order(tmp_path, f"goal {n}")) for n in range(4)]
     desk.store.append(ids[1], None, [e.Stopped("paused", "")], 1)
     desk.store.append(ids[2], None, [e.Stopped("failed", "")], 1)
     assert app.resumable(desk) == [ids[0], ids[1], ids[3]]
@@ -279,7 +308,7 @@ def test_the_interrupted_and_the_paused_are_resumed_oldest_first(
 
 
 def test_a_pause_of_an_interrupted_task_is_settled_at_once(desk: Desk, tmp_path: Path) -> None:
-    task_id = app.create(desk, order(tmp_path))
+    task_id = abandoned(desk, order(tmp_path))
     asked = e.ModelAsked(1, "free", "model-x", 500, 60, 40)
     desk.store.append(task_id, 1, [], 1, intents=[asked])
     desk.pause(desk.find(task_id), now=False, reason="reboot")

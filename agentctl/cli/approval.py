@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
+import termios
 from typing import Protocol
 
 from agentctl.cli.output import tell
@@ -60,6 +63,9 @@ async def _question(call: ToolCall, in_doubt: bool) -> str:
         tell(f"The agent wants to call {visible(call.name)} {arguments}")
         prompt, answers = "Allow it? [y]es / [N]o / [a]lways in this task: ", ANSWERS
     while True:
+        with contextlib.suppress(termios.error):
+            # What was typed before the question was shown does not answer it.
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
         sys.stderr.write(prompt)
         sys.stderr.flush()
         line = (await _line()).strip().lower()
@@ -81,6 +87,7 @@ async def _line() -> str:
     loop.add_reader(sys.stdin.fileno(), wake)
     try:
         await ready
-        return sys.stdin.readline()
+        # Not sys.stdin: its buffer would keep a second line, out of tcflush's reach.
+        return os.read(sys.stdin.fileno(), 4096).decode(errors="replace")
     finally:
         loop.remove_reader(sys.stdin.fileno())

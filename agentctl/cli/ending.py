@@ -64,14 +64,14 @@ def _more(state: State) -> str:
     if stopped is None:
         return ""
     if stopped.limit == "wall_ms":
-        return f"--timeout {max(stopped.cap // 500, 1)}s"
+        return f"--timeout {(stopped.used + max(stopped.cap, 1000)) // 1000 + 1}s"
     if stopped.limit in ("task_tokens", "steps"):
         flag = "--max-tokens" if stopped.limit == "task_tokens" else "--max-steps"
         return f"{flag} {max(stopped.cap * 2, stopped.used + 2 * stopped.need)}"
     micros = max(stopped.cap * 2, stopped.used + 2 * stopped.need, 10_000)
     cents = -(-micros // 10_000)
     if stopped.limit == "hour_cost_micros":
-        later = f"  (or without, after {_clock(stopped.wake_ms)})" if stopped.wake_ms else ""
+        later = f"\nor without it after {_clock(stopped.wake_ms)}" if stopped.wake_ms else ""
         return f"--max-cost-hour {cents / 100:.2f}{later}"
     return f"--max-cost {cents / 100:.2f}"
 

@@ -6,9 +6,11 @@ import select
 import sys
 from pathlib import Path
 
+from agentctl.cli.output import tell
 from agentctl.core.sanitize import GOAL_BYTES_MAX
 from agentctl.errors import UsageError
 
+SILENT_S, PATIENCE_S = 0.5, 10.0
 EXAMPLE = "E.g.: agentctl run 'Summarise README.md'"
 
 
@@ -29,15 +31,25 @@ def read_goal(goal: str | None, file: str | None) -> str:
 
 
 def _with_stdin(goal: str) -> str:
-    """Add what was piped in; a stdin that stays silent, as cron's may, is not waited for."""
+    """Add what is piped in. A pipe that stays silent, as ssh's may, is not waited for for ever."""
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         return goal
-    try:
-        ready, _, _ = select.select([sys.stdin], [], [], 0.1)
-    except (OSError, ValueError):
-        return goal
-    piped = _text(_stdin_bytes(), "stdin") if ready else ""
+    piped = _text(_stdin_bytes(), "stdin") if _something_comes() else ""
     return f"{goal}\n\nInput:\n{piped}" if piped.strip() else goal
+
+
+def _something_comes() -> bool:
+    for wait_s in (SILENT_S, PATIENCE_S):
+        try:
+            ready, _, _ = select.select([sys.stdin], [], [], wait_s)
+        except (OSError, ValueError):
+            return False
+        if ready:
+            return True
+        if wait_s == SILENT_S:
+            tell(f"Waiting up to {PATIENCE_S:g} s for piped input (none is meant: add </dev/null).")
+    tell("Nothing was piped in: going on without. To wait for as long as it takes: run -")
+    return False
 
 
 def _stdin_bytes() -> bytes:

@@ -17,13 +17,12 @@ def info(
 ) -> None:
     """Print every setting with where it came from, and every path. E.g.: agentctl info"""
     import os  # these, because --help needs none of them
-    from pathlib import Path
 
     from agentctl import __version__, settings
     from agentctl.settings_keys import KEYS
     from agentctl.store.opening import sqlite_module
 
-    chosen = settings.load({}, env=os.environ, cwd=Path.cwd())
+    chosen = settings.load({}, env=os.environ, cwd=settings.here())
     values = {
         name: {"value": getattr(chosen, key.field), "from": chosen.origins.get(name, "default")}
         for name, key in KEYS.items()

@@ -82,30 +82,34 @@ def resume_tasks(
             f"--on-unknown: {on_unknown!r} is none of its words.",
             next_step="Write ask, rerun, skip or tell.",
         )
-    flags = {"approve": approve} if approve else {}
-    chosen = settings.load(flags, env=os.environ, cwd=Path.cwd())
     _check_output(screen)
     changes: dict[str, Any] = {
         "limits": limits,
         "provider": provider,
         "model": model,
         "on_unknown": on_unknown,
-        "approve": chosen.approve if approve else None,
+        "approve": settings.read_flag("approve", approve) if approve else None,
     }
     with Desk() as desk:
         if not everything:
-            return _drive(desk, desk.find(task).id, chosen, screen, changes)
-        return _resume_all(desk, chosen, screen, changes)
+            return _resume(desk, desk.find(task).id, screen, changes)
+        return _resume_all(desk, screen, changes)
 
 
-def _resume_all(
-    desk: Desk, chosen: settings.Settings, screen: Screen, changes: Mapping[str, Any]
-) -> int:
+def _resume(desk: Desk, task_id: str, screen: Screen, changes: Mapping[str, Any]) -> int:
+    """Go on under the settings of the task's own folder, wherever this is typed."""
+    folder = Path(desk.find(task_id).cwd)
+    place = folder if folder.is_dir() else settings.here()
+    chosen = settings.load({}, env=os.environ, cwd=place)
+    return _drive(desk, task_id, chosen, screen, changes)
+
+
+def _resume_all(desk: Desk, screen: Screen, changes: Mapping[str, Any]) -> int:
     """One after the other; one that fails does not keep the others waiting."""
     code = EXIT_CODES["done"]
     for task_id in app.resumable(desk):
         try:
-            ended = _drive(desk, task_id, chosen, screen, changes)
+            ended = _resume(desk, task_id, screen, changes)
         except AgentctlError as error:
             tell(f"{task_id}: {error}")
             ended = error.exit_code
@@ -189,7 +193,7 @@ def _write_answer(task_id: str, path: Path, answer: str) -> None:
 
 
 def _workspace(cwd: str | None) -> Path:
-    folder = Path(cwd or ".").expanduser().resolve()
+    folder = (settings.here() / Path(cwd or ".").expanduser()).resolve()
     if not folder.is_dir():
         raise UsageError(f"--cwd: {folder} is not a folder.", next_step="Name an existing folder.")
     return folder

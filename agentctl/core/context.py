@@ -44,10 +44,14 @@ def estimate_tokens(
     With an anchor (the last total that the provider reported) only what was appended since is
     estimated; `overhead_tokens` (system prompt and tools) counts before the first report.
     """
-    if anchor_tokens:
+    if anchor_tokens and sent_bytes >= anchor_bytes:
         grown = (sent_bytes - anchor_bytes) * 1000 // bytes_per_ktoken
-        return max(anchor_tokens + grown, 1) * MARGIN_ANCHORED_PERCENT // 100 + 16
+        return (anchor_tokens + grown) * MARGIN_ANCHORED_PERCENT // 100 + 16
     tokens = overhead_tokens + sent_bytes * 1000 // bytes_per_ktoken
+    if anchor_tokens:
+        # Shortened since: what was left out may have been lighter in tokens than the rest, so
+        # never is more taken off than its share of the bytes.
+        tokens = max(tokens, anchor_tokens * sent_bytes // max(anchor_bytes, 1))
     return tokens * MARGIN_FIRST_PERCENT // 100 + 16
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agentctl.core import events as e
 from agentctl.core.context import plan
@@ -64,6 +65,8 @@ UNKNOWN = (
 )
 SKIPPED = "Interrupted, outcome unknown; the user chose not to run it again."
 DENIED_BY_USER = "Denied by the user. Do not try the same again; find another way or ask."
+OVERFLOWS_MAX = 4
+"""Requests in a row that are too long for the model before the task stops."""
 DENIED = {
     "never": "Denied: the user allows no calls that change something (--approve never).",
     "read-only": "Denied: this run is read-only.",
@@ -116,14 +119,15 @@ def _answer_calls(state: State, view: View) -> Action | None:
     facts: list[e.Event] = []
     for call in state.pending.values():
         spec = view.specs.get(call.name)
-        if call.problem or spec is None:
+        if call.id in state.started:  # first: it may have happened, whatever else is said of it
+            policy = _unknown_policy(state, call, view)
+            if policy == "tell":
+                facts.append(e.ToolEnded(call.id, call.name, UNKNOWN, "unknown"))
+            elif policy == "skip":
+                facts.append(e.ToolEnded(call.id, call.name, SKIPPED, "skipped"))
+        elif call.problem or spec is None:
             text = call.problem or f"There is no tool named {call.name!r}."
             facts.append(e.ToolEnded(call.id, call.name, text, "invalid"))
-        elif call.id in state.started:
-            if _unknown_policy(state, spec, view) == "tell":
-                facts.append(e.ToolEnded(call.id, call.name, UNKNOWN, "unknown"))
-            elif _unknown_policy(state, spec, view) == "skip":
-                facts.append(e.ToolEnded(call.id, call.name, SKIPPED, "skipped"))
         elif _needs_approval(state, call, spec) and not _can_ask(state, view):
             facts.append(e.ToolEnded(call.id, call.name, DENIED[state.approve], "denied"))
     return Record(tuple(facts)) if facts else None
@@ -133,7 +137,7 @@ def _ask_user(state: State, view: View) -> Action | None:
     for call in state.pending.values():
         spec = view.specs[call.name]
         if call.id in state.started:
-            if _unknown_policy(state, spec, view) == "ask":
+            if _unknown_policy(state, call, view) == "ask":
                 return AskUser(call, in_doubt=True)
         elif _needs_approval(state, call, spec):
             return AskUser(call)
@@ -166,7 +170,7 @@ def _give_up(state: State, view: View) -> Action | None:
     if state.stumbles >= STUMBLES_MAX:
         reason = f"the model gave {state.stumbles} empty or cut replies in a row"
         return Record((e.Stopped("failed", reason),))
-    if failure is None:
+    if failure is None or _is_overflow(state):
         return None
     if not failure.retriable:
         return Record((e.Stopped("failed", failure.detail),))
@@ -193,11 +197,13 @@ def _warn(state: State, view: View) -> Action | None:
 
 
 def _ask_model(state: State, view: View) -> Action:
-    quote = view.quote
+    quote, policy = view.quote, state.policy
+    if _is_overflow(state):  # the provider's window is smaller than we thought
+        policy = replace(policy, max_tokens=max(quote.input_tokens // 2, 1))
     prune = plan(
         state.messages,
         state.sizes_bytes,
-        state.policy,
+        policy,
         state.mask_before,
         state.drop_before,
         quote.input_tokens,
@@ -205,6 +211,8 @@ def _ask_model(state: State, view: View) -> Action:
     )
     if prune is not None:
         return Record((prune,))
+    if state.failure is not None and _is_overflow(state):
+        return Record((e.Stopped("failed", state.failure.detail),))
     output_cap = quote.max_output
     for guard in GUARDS:
         verdict = guard(state, view, output_cap)
@@ -235,13 +243,21 @@ def _ask_model(state: State, view: View) -> Action:
     )
 
 
-def _unknown_policy(state: State, spec: ToolSpec, view: View) -> str:
+def _is_overflow(state: State) -> bool:
+    """The last request was too long for the model, and shortening it may still help."""
+    failure = state.failure
+    return failure is not None and failure.reason == "context" and state.failures < OVERFLOWS_MAX
+
+
+def _unknown_policy(state: State, call: ToolCall, view: View) -> str:
     """What to do with a call that may have run already."""
-    if spec.repeat != "unsafe" and state.on_unknown != "skip":
+    spec, wanted = view.specs.get(call.name), state.on_unknown
+    if spec is None:  # e.g. resumed as read-only: it cannot run again here
+        return "skip" if wanted == "skip" else "tell"
+    harmless = spec.repeat != "unsafe" and not _needs_approval(state, call, spec)
+    if harmless and wanted != "skip":
         return "rerun"
-    if state.on_unknown == "ask" and not view.interactive:
-        return "tell"
-    return state.on_unknown
+    return "tell" if wanted == "ask" and not view.interactive else wanted
 
 
 def _needs_approval(state: State, call: ToolCall, spec: ToolSpec) -> bool:

@@ -217,6 +217,8 @@ def _context_pruned(state: State, event: e.ContextPruned) -> None:
         state.messages, event.mask_before, event.drop_before, state.policy.keep_user
     )
     state.sent_bytes = sum(map(context.size_bytes, state.sent))
+    if state.failure is not None and state.failure.reason == "context":
+        state.failure = None  # the request that was too long is shorter now
 
 
 def _limit_warned(state: State, event: e.LimitWarned) -> None:
@@ -255,7 +257,8 @@ def _resumed(state: State, event: e.Resumed) -> None:
     state.approve = event.approve or state.approve
     state.failures = state.stumbles = 0
     state.refused = False
-    if not retry_at_ms:  # a provider's Retry-After outlives the process that was told it
+    if not retry_at_ms or event.provider or event.model:
+        # Retry-After outlives the process that was told it, but binds only who said it.
         state.failure = None
 
 

@@ -15,6 +15,8 @@ from agentctl.ports import Answer, Emit, Request
 from agentctl.providers._http import Json, clean, obj
 
 _BYTES_PER_TOKEN = 3
+TOKENS_MAX = 10**12
+"""No real call has so many; a larger number is a fault of the server."""
 _encoder = msgspec.json.Encoder(order="sorted")
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -100,7 +102,9 @@ def usage_of(
     if total_input is None or output is None:
         return None
     given = [total_input, output, cache_read or 0, cache_write or 0, reasoning or 0]
-    counts = [n for n in given if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
+    counts = [
+        n for n in given if isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= TOKENS_MAX
+    ]
     if len(counts) < len(given) or counts[2] > counts[0]:
         return None
     whole, out, read, write, thought = counts

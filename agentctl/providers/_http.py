@@ -28,6 +28,7 @@ MAX_LINE_BYTES = 64 * 1024 * 1024
 """A longer line of a stream is not an answer of a model."""
 DRAIN_S = 0.2
 """Longest wait for the end of a stream whose last event has come."""
+WAIT_MS_MAX = 366 * 86_400_000
 CONNECT_S = 10.0
 """Longest wait for a connection; without a network nobody should wait in doubt."""
 
@@ -239,18 +240,23 @@ def _body(response: httpx2.Response) -> str:
 
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:
-    """Wait that the provider demands, in milliseconds, however long; None when it names none."""
+    """Wait that the provider demands, in milliseconds; None when it names none."""
     for name, factor in (("retry-after-ms", 1.0), ("retry-after", 1000.0)):
         with suppress(ValueError, OverflowError):
-            return max(0, math.ceil(float(headers.get(name, "")) * factor))
+            return _bounded_ms(float(headers.get(name, "")) * factor)
     with suppress(ValueError, OverflowError):
         due = parsedate_to_datetime(headers.get("retry-after", "")).timestamp()
         # The server's own clock, when it tells it, is the one its date was made with.
         now = time.time()
         with suppress(ValueError):
             now = parsedate_to_datetime(headers.get("date", "")).timestamp()
-        return max(0, math.ceil((due - now) * 1000))
+        return _bounded_ms((due - now) * 1000)
     return None
+
+
+def _bounded_ms(wait_ms: float) -> int:
+    """Obeyed exactly, but for what is no date any more: a year is as good as never."""
+    return min(max(0, math.ceil(wait_ms)), WAIT_MS_MAX)
 
 
 def patience(silence_ms: int) -> httpx2.Timeout:

@@ -286,6 +286,7 @@ class Driver:
 
     async def _watch(self) -> None:
         """See requests of other processes while something runs, and when the time is up."""
+        told = False
         while True:
             await asyncio.sleep(self.world.poll_ms / 1000)
             self._hour = None
@@ -293,9 +294,10 @@ class Driver:
                 if self.world.store.changed():
                     self._take(self.world.store.read(self.task_id, self._seen))
             except StoreError as error:
-                # The next append meets the same fault and ends the run with its message.
-                self.world.complain(str(error))
-                return
+                # The next append meets the same fault and ends the run; until then, go on looking.
+                if not told:
+                    self.world.complain(str(error))
+                told = True
             if self._must_cut():
                 self._cut()
 

@@ -239,3 +239,8 @@ def test_with_an_anchor_only_what_was_added_is_estimated() -> None:
 
 def test_an_estimate_is_never_below_nothing() -> None:
     assert estimate_tokens(0, 10, 10**6, 0, 3_400) > 0
+
+
+def test_what_was_left_out_is_not_taken_for_heavier_than_the_rest() -> None:
+    """A tokenizer of 8 bytes a token, an estimate of 3.4: half the bytes are half the tokens."""
+    assert estimate_tokens(80_000, 20_000, 160_000, 0, 3_400) >= 10_000

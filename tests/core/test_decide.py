@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agentctl.core import events as e
 from agentctl.core.decide import (
@@ -20,6 +21,7 @@ from agentctl.core.decide import (
 from agentctl.core.state import STUMBLES_MAX, State, apply
 from agentctl.core.values import Limits, ToolSpec
 from tests.core.parts import (
+    FREE,
     SPECS,
     START_MS,
     answered,
@@ -263,7 +265,38 @@ def test_ask_without_anybody_there_tells_the_model() -> None:
 def test_a_call_in_doubt_whose_tool_is_gone_is_answered() -> None:
     (fact,) = facts(doubtful("look"), specs={})
     assert isinstance(fact, e.ToolEnded)
-    assert fact.status == "invalid"
+    assert fact.status == "unknown", "it may have happened: the model must not be told otherwise"
+
+
+def test_a_call_in_doubt_that_changes_something_runs_again_only_with_approval() -> None:
+    (fact,) = facts(doubtful("put", approve="never"))
+    assert isinstance(fact, e.ToolEnded)
+    assert fact.status == "unknown"
+
+
+def test_a_request_that_was_too_long_is_shortened_and_sent_again() -> None:
+    turns = [
+        (asked(n), answered("", call("look", f"c{n}")), ended("look", f"c{n}", "out " * 900))
+        for n in range(1, 9)
+    ]
+    events = [event for turn in turns for event in turn]
+    state = state_of(*events, asked(9), failed(reason="context", retriable=False))
+    (fact,) = facts(state, quote=replace(FREE, input_tokens=90_000))
+    assert isinstance(fact, e.ContextPruned)
+
+
+def test_a_request_that_cannot_be_shortened_stops_the_task() -> None:
+    state = state_of(asked(), failed(reason="context", retriable=False))
+    (fact,) = facts(state)
+    assert isinstance(fact, e.Stopped)
+    assert fact.outcome == "failed"
+
+
+def test_another_provider_need_not_wait_for_what_the_first_demanded() -> None:
+    late_ms = START_MS + 9 * 3_600_000
+    waiting = (asked(), failed(retry_at_ms=late_ms), e.Stopped("waiting", "", wake_ms=late_ms))
+    state = state_of(*waiting, e.Resumed(1, provider="other"))
+    assert isinstance(decide(state, view()), CallModel)
 
 
 # --- failures -----------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def _pause_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def _unsafe_repeated(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(decide_module, "_unknown_policy", lambda state, spec, view: "rerun")
+    patch.setattr(decide_module, "_unknown_policy", lambda state, call, view: "rerun")
 
 
 def _doubt_is_free(patch: pytest.MonkeyPatch) -> None:
