@@ -19,12 +19,12 @@ from agentctl.errors import AgentctlError, ConfigError, StoreError, UsageError
 from agentctl.paths import config_file, state_home, user_home
 from agentctl.settings_keys import APPROVE_STRICTNESS, KEYS, Key
 
-ADDRESS_VARIABLES = {
-    "anthropic": "ANTHROPIC_BASE_URL",
-    "openai": "OPENAI_BASE_URL",
-    "ollama": "OLLAMA_HOST",
+ADDRESSES = {
+    "anthropic": ("ANTHROPIC_BASE_URL", "https://api.anthropic.com"),
+    "openai": ("OPENAI_BASE_URL", "https://api.openai.com/v1"),
+    "ollama": ("OLLAMA_HOST", "http://127.0.0.1:11434"),
 }
-"""The usual variables of the providers' own libraries."""
+"""The usual variables of the providers' own libraries, and where they go without."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -88,11 +88,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         )
 
     def address(self, provider: str, env: Mapping[str, str]) -> str:
-        """Return the server to use for this provider, or an empty string for its usual one."""
+        """Return the server to use for this provider; an empty string if it has none."""
         if self.base_url and self.base_url_for == provider:
             return self.base_url
-        variable = ADDRESS_VARIABLES.get(provider, "")
-        address = env.get(variable, "")
+        variable, usual = ADDRESSES.get(provider, ("", ""))
+        address = env.get(variable, "").strip() or usual
         if "@" in address:
             raise ConfigError(
                 f"{variable}: an address with a user name or password would be stored and shown.",
