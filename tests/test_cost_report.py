@@ -6,16 +6,19 @@ from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
-from agentctl.core.rows import UsageRow
+from agentctl.control import Desk
+from agentctl.core import events as e
+from agentctl.core.values import Limits, Message, Usage
+from agentctl.cost_lines import cost_lines
 from agentctl.reports.costs import (
     CostLine,
     Share,
     as_json,
     by_local_time,
     cost_text,
-    line_of,
     report,
     share_text,
     total,
@@ -156,37 +159,17 @@ def test_json_has_every_line_the_total_and_the_limits():
     ]
 
 
-def usage(**changes):
-    fields = {
-        "id": 1,
-        "task_id": "t",
-        "call": 1,
-        "at_ms": 0,
-        "provider": "p",
-        "model": "m",
-        "purpose": "step",
-        "state": "settled",
-        "input": 100,
-        "cache_read": 60,
-        "cache_write": 10,
-        "output": 5,
-        "reasoning": 0,
-        "reserve_micros": 900,
-        "cost_micros": 70,
-        "prices": "",
-        "response_id": "",
-    }
-    return UsageRow(**{**fields, **changes})
-
-
-def test_a_call_counts_as_settled_estimated_open_or_unpriced():
-    assert line_of(usage(), "k") == CostLine("k", 1, 0, 100, 60, 10, 5, 45, 70)
-    assert line_of(usage(state="estimated"), "k").estimated == 1
-    assert line_of(usage(state="estimated"), "k").cost_micros == 70
-    for state in ("open", "unsettled"):
-        line = line_of(usage(state=state, cost_micros=900), "k")
-        assert (line.cost_micros, line.open_micros) == (0, 900)
-    assert line_of(usage(cost_micros=None), "k").unpriced == 1
+def test_calls_are_summed_as_settled_estimated_open_or_unpriced(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENTCTL_HOME", str(tmp_path))
+    said = e.ModelAnswered(Message("assistant", "x"), Usage(100, 60, 10, 5), "end", 70)
+    estimated = replace(said, usage=replace(said.usage, reported=False))
+    with Desk() as desk:
+        desk.store.create("t", e.TaskCreated("goal", "", "p", "m", "/", Limits()), 0)
+        for number, answer in enumerate((said, estimated, replace(said, cost_micros=None)), 1):
+            desk.store.append("t", None, [e.ModelAsked(number, "p", "m", 900, 100, 50), answer], 0)
+        desk.store.append("t", None, [e.ModelAsked(4, "p", "m", 900, 100, 50)], 0)
+        (line,) = cost_lines(desk, "task")
+    assert line == CostLine("t", 4, 1, 300, 180, 30, 15, 135, 140, 1, 900)
 
 
 def moment(*parts, tz=UTC):

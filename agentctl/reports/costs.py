@@ -13,7 +13,6 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from agentctl.core.rows import UsageRow
 from agentctl.core.values import Micros, Millis
 from agentctl.reports.text import count, usd, visible
 
@@ -94,25 +93,6 @@ def as_json(
         "total": msgspec.structs.asdict(total(lines)),
         "limits": [msgspec.structs.asdict(share) for share in shares],
     }
-
-
-def line_of(row: UsageRow, key: str) -> CostLine:
-    """Return the line of a single call."""
-    is_open = row.state in ("open", "unsettled")
-    cost = row.cost_micros or 0
-    return CostLine(
-        key=key,
-        calls=1,
-        unpriced=int(row.cost_micros is None),
-        input=row.input,
-        cache_read=row.cache_read,
-        cache_write=row.cache_write,
-        output=row.output,
-        tokens_processed=row.input - row.cache_read + row.output,
-        cost_micros=0 if is_open else cost,
-        estimated=int(row.state == "estimated"),
-        open_micros=cost if is_open else 0,
-    )
 
 
 def total(lines: Iterable[CostLine], key: str = "Total") -> CostLine:
