@@ -1,4 +1,4 @@
-"""The one place that joins concrete parts: providers, tools, prices, store and listeners."""
+"""Creating tasks and driving them: the concrete parts of `assembly`, joined into a world."""
 
 from __future__ import annotations
 
@@ -8,26 +8,35 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agentctl import counting, pricing, registry, settings, signals
+from agentctl import settings, signals
+from agentctl.assembly import (
+    SystemClock,
+    choose_provider,
+    context,
+    fallback_minds,
+    ledger,
+    make_provider,
+    mind,
+    options_of,
+    pricer_of,
+    tools,
+)
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
-from agentctl.core.rows import UsageRow
 from agentctl.core.sanitize import goal_problem, storable
 from agentctl.core.state import FINAL, State, fold
-from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, OnUnknown, Usage
-from agentctl.errors import EXIT_CODES, NotResumable, UnknownPrice, UsageError
-from agentctl.listeners.ledger import Ledger, Totals
-from agentctl.ports import Ask, Listener, Pricer, Provider, Tool
+from agentctl.core.values import SHARED, Approve, Limits, Millis, OnUnknown
+from agentctl.errors import EXIT_CODES, NotEnoughCredits, NotResumable, UsageError
+from agentctl.limits_desk import changed_limits
+from agentctl.ports import Ask, Listener, Provider
 from agentctl.run.driver import Driver
 from agentctl.run.toolbelt import Toolbelt
 from agentctl.run.world import World
-from agentctl.store import queries
 from agentctl.store.lease import Lease
 
 SYSTEM_PROMPT = """\
@@ -43,29 +52,6 @@ goal, say what is missing."""
 EPOCH_S = 1_735_689_600
 """2025-01-01 UTC: ids count from here, so that six characters last for 34 years."""
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-OLLAMA_ANSWERS_S = 0.2
-
-
-class SystemClock:
-    """The machine's time at the start, then its monotonic clock: it never goes back."""
-
-    def __init__(self) -> None:
-        """Read both clocks once."""
-        self._base_ms = now_ms() - _ticks_ms()
-
-    def now_ms(self) -> Millis:
-        """Milliseconds since the epoch, UTC."""
-        return self._base_ms + _ticks_ms()
-
-    async def sleep_until(self, moment_ms: Millis) -> None:
-        """Return when the moment has come."""
-        await asyncio.sleep(max(moment_ms - self.now_ms(), 0) / 1000)
-
-
-def _ticks_ms() -> Millis:
-    """Milliseconds since some start, also while the machine is asleep where that can be had."""
-    boot_clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime_ns(boot_clock) // 1_000_000
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -93,6 +79,10 @@ class Run(Struct, frozen=True, kw_only=True):
     approve: Approve | None = None
     limits: Mapping[str, object] = {}
     """Changed limits, by the names of flags; None values are left out."""
+    shared: Limits | None = None
+    """The limits of the configuration in force: a resume takes those that tasks share from it."""
+    fallback: tuple[str, ...] | None = None
+    """New fallbacks; None: those the task has."""
 
 
 class Ended(Struct, frozen=True):
@@ -109,32 +99,6 @@ class Ended(Struct, frozen=True):
         return EXIT_CODES[self.state.status]
 
 
-def choose_provider(chosen: str, env: Mapping[str, str]) -> tuple[str, str]:
-    """Return the provider to use and why: configured, a key, a local Ollama, else offline."""
-    if chosen:
-        return chosen, "chosen"
-    for name, variable in (("anthropic", "ANTHROPIC_API_KEY"), ("openai", "OPENAI_API_KEY")):
-        if env.get(variable):
-            return name, f"{variable} is set"
-    if _ollama_answers():
-        return "ollama", "it answers on this machine"
-    return "offline", "no key is set and no Ollama answers on this machine"
-
-
-def _ollama_answers() -> bool:
-    """Whether a local Ollama with at least one model answers within 200 ms."""
-    import http.client  # here, because only runs without a chosen provider ask
-
-    connection = http.client.HTTPConnection("127.0.0.1", 11434, timeout=OLLAMA_ANSWERS_S)
-    try:
-        connection.request("GET", "/api/tags")
-        return b'"name"' in connection.getresponse().read(100_000)
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 def create(desk: Desk, order: Order) -> str:
     """Write a new task and return its id. Nothing is written if it could not be run."""
     problem = goal_problem(order.goal)
@@ -142,13 +106,13 @@ def create(desk: Desk, order: Order) -> str:
         raise UsageError(problem, next_step="Try: agentctl run 'Summarise README.md'")
     chosen = order.settings
     name, _ = choose_provider(chosen.provider, os.environ)
-    # Kept with the task: a resume from another shell must not send it elsewhere.
-    address = chosen.address(name, os.environ)
-    given = (("base_url", address), ("script", order.script))
-    options = {key: value for key, value in given if value}
-    provider = make_provider(name, chosen.model, options)
+    options = _options(order, name)
     limits = chosen.limits()
-    _pricer(provider, limits, options, chosen.prices)
+    own = options_of(options, name)
+    provider = make_provider(name, chosen.model, own)
+    pricer_of(provider, limits, own, chosen.prices)
+    fallback_minds(chosen.fallbacks, limits, options, chosen.prices, desk.store.answered)
+    check_credits(desk, limits, chosen.account, f"{name}/{provider.model}")
     event = e.TaskCreated(
         storable(order.goal),
         f"{SYSTEM_PROMPT}\n{chosen.system}".strip(),
@@ -157,9 +121,12 @@ def create(desk: Desk, order: Order) -> str:
         str(order.cwd),
         limits,
         storable(order.name),
-        _context(chosen.context(), name, provider.model, address),
+        context(chosen.context(), name, provider.model, own.get("base_url", "")),
         chosen.approve,
         options,
+        chosen.account,
+        chosen.tier,
+        chosen.fallbacks,
     )
     while True:
         task_id = new_id()
@@ -170,63 +137,38 @@ def create(desk: Desk, order: Order) -> str:
         held.release()  # two tasks within one second drew the same two characters
 
 
+def _options(order: Order, provider: str) -> dict[str, str]:
+    """Addresses and the script, kept with the task: a resume elsewhere must not change them."""
+    chosen = order.settings
+    options = {"script": order.script} if order.script else {}
+    for name in (provider, *(full.partition("/")[0] for full in chosen.fallbacks)):
+        address = chosen.address(name, os.environ)
+        if address:
+            options[f"{name}:base_url"] = address
+    return options
+
+
+def check_credits(desk: Desk, limits: Limits, account: str, model: str) -> None:
+    """Raise NotEnoughCredits if the account cannot pay a single call of this model."""
+    price = limits.credits.get(model, 0)
+    left = desk.store.shared(account, (), now_ms()).credits_left if price else 0
+    if price > left:
+        raise NotEnoughCredits(
+            f"A call of {model} costs {price} credits, and account {account} has {left}.",
+            kept="No call was made.",
+            next_step=f"Add some with: agentctl credits add {price - left} --account {account}",
+        )
+
+
 def new_id() -> str:
     """Eight characters that sort by the second they were drawn in."""
     number = (int(time.time()) - EPOCH_S) * 1024 + random.SystemRandom().randrange(1024)
     return "".join(ALPHABET[number >> 5 * place & 31] for place in range(7, -1, -1))
 
 
-def make_provider(name: str, model: str, options: Mapping[str, str]) -> Provider:
-    """Load the provider and settle its model's name. Raises ProviderError, UsageError."""
-    kind = registry.load(registry.PROVIDERS, name, "provider")
-    provider: Any = kind(model or kind.default_model, options)
-    if not provider.model:  # a local server names its own models
-        model = asyncio.run(_resolved(provider))
-        provider = kind(model, options)
-    made: Provider = provider
-    if hasattr(provider, "warm"):
-        Thread(target=provider.warm, daemon=True).start()
-    return made
-
-
-async def _resolved(provider: Any) -> str:
-    try:
-        name: str = await provider.resolve()
-    finally:
-        await provider.close()
-    return name
-
-
-def _context(policy: ContextPolicy, provider: str, model: str, base_url: str) -> ContextPolicy:
-    """Keep requests within three quarters of the model's window, where it is known."""
-    if provider in ("offline", "scripted", "ollama"):
-        return policy
-    window = pricing.window(provider, model, base_url=base_url)
-    if window is None or policy.max_tokens <= window * 3 // 4:
-        return policy
-    return replace(policy, max_tokens=window * 3 // 4)
-
-
-def _pricer(
-    provider: Provider, limits: Limits, options: Mapping[str, str], prices: Mapping[str, Any]
-) -> Pricer:
-    pricer = pricing.pricer(
-        provider.name, provider.model, provider.rates, prices, base_url=options.get("base_url", "")
-    )
-    unpriced = pricer.cost(Usage(input=1, output=1)) is None
-    if unpriced and not limits.allow_unpriced and limits.has_money_limit:
-        model = f"{provider.name}/{provider.model}"
-        raise UnknownPrice(
-            f"No price is known for {model}, so the money limit could not be kept.",
-            kept="No call was made.",
-            next_step=f'Check the name, or give its price in the configuration ([prices."{model}"]'
-            " input = …, output = …), or run it without a price: --allow-unpriced",
-        )
-    return pricer
-
-
 def drive(desk: Desk, task_id: str, run: Run) -> Ended:
     """Go on with a task until it ends or stops. Raises TaskBusy, NotResumable, StoreError."""
+    desk.settle_dead()
     created_here = desk.leases.pop(task_id, None)
     held = created_here or Lease(desk.locks, task_id)
     ended_for_good = False
@@ -239,6 +181,7 @@ def drive(desk: Desk, task_id: str, run: Run) -> Ended:
                 kept="Its answer and costs are kept.",
                 next_step=f"See them with: agentctl show {task_id}",
             )
+        check_credits(desk, _limits(state, run), state.created.account, "/".join(state.home))
         world = _world(desk, state, run)
         # What came before this process held the task is old; of a new task, nothing is.
         seen = len(log) if created_here is None else 1
@@ -264,32 +207,22 @@ def _take_up(desk: Desk, task_id: str, seen: int, changes: Sequence[e.Event]) ->
 
 def _changes(state: State, run: Run, provider: Provider) -> Iterable[e.Event]:
     """What the user changes by resuming, as events."""
-    limits = changed_limits(state.limits, run.limits)
+    limits = _limits(state, run)
     if limits != state.limits:
         yield e.LimitChanged(limits, "resume")
-    name = provider.name if provider.name != state.provider else ""
-    model = provider.model if provider.model != state.model else ""
-    yield e.Resumed(os.getpid(), run.on_unknown, name, model, run.approve)
+    name = provider.name if provider.name != state.home[0] else ""
+    model = provider.model if provider.model != state.home[1] else ""
+    fallbacks = run.fallback if run.fallback != state.fallbacks else None
+    yield e.Resumed(os.getpid(), run.on_unknown, name, model, run.approve, fallbacks)
 
 
-LIMIT_FIELDS = {
-    "max_cost": "task_cost_micros",
-    "max_cost_hour": "hour_cost_micros",
-    "max_tokens": "task_tokens",
-    "max_steps": "steps",
-    "timeout": "wall_ms",
-    "allow_unpriced": "allow_unpriced",
-}
-
-
-def changed_limits(limits: Limits, flags: Mapping[str, object]) -> Limits:
-    """Return the limits with the given flags in place. Raises UsageError."""
-    changes = {
-        LIMIT_FIELDS[name]: settings.read_flag(name, raw)
-        for name, raw in flags.items()
-        if raw is not None
-    }
-    return replace(limits, **changes)
+def _limits(state: State, run: Run) -> Limits:
+    """The task's limits: shared ones as configured today, but for those given to it itself."""
+    limits = state.limits
+    if run.shared is not None:
+        names = [name for name in SHARED if name not in limits.given]
+        limits = replace(limits, **{name: getattr(run.shared, name) for name in names})
+    return changed_limits(limits, run.limits)
 
 
 def _world(desk: Desk, state: State, run: Run) -> World:
@@ -300,53 +233,33 @@ def _world(desk: Desk, state: State, run: Run) -> World:
             kept="The task is kept.",
             next_step="Bring the folder back, then resume.",
         )
-    name = run.provider or state.provider
-    model = run.model or (state.model if name == state.provider else "")
-    options = _options(created, name)
-    provider = make_provider(name, model, options)
-    limits = changed_limits(state.limits, run.limits)
-    approve = run.approve or state.approve
+    name = run.provider or state.home[0]
+    model = run.model or (state.home[1] if name == state.home[0] else "")
+    limits, options = _limits(state, run), _kept_options(created)
+    first = mind(name, model, limits, options_of(options, name), run.prices)
+    names = state.fallbacks if run.fallback is None else run.fallback
     return World(
         desk.store,
-        provider,
-        _pricer(provider, limits, options, run.prices),
-        counting.counter(name, provider.model),
-        Toolbelt(tools(approve), created.cwd),
+        first.provider,
+        first.pricer,
+        first.counter,
+        Toolbelt(tools(run.approve or state.approve), created.cwd),
         SystemClock(),
         (*run.listeners, ledger(desk, run.ledger)),
         run.ask,
         random.random,
         run.complain,
         run.silence_ms,
+        others=fallback_minds(names, limits, options, run.prices, desk.store.answered),
+        sweep=desk.settle_dead,
     )
 
 
-def _options(created: e.TaskCreated, provider: str) -> Mapping[str, str]:
-    """An address belongs to the provider it was given for: no other one's key is sent there."""
-    if provider == created.provider:
-        return created.options
-    return {name: value for name, value in created.options.items() if name != "base_url"}
-
-
-def tools(approve: Approve) -> list[Tool]:
-    """Every built-in tool; a read-only run is not even told of those that change something."""
-    made: list[Tool] = [registry.load(registry.TOOLS, name, "tool")() for name in registry.TOOLS]
-    return [tool for tool in made if approve != "read-only" or not tool.spec.changes]
-
-
-def ledger(desk: Desk, path: Path) -> Ledger:
-    """The JSON export of the usage rows."""
-
-    def recent(least: int, since_ms: Millis) -> Sequence[UsageRow]:
-        return queries.recent_calls(desk.store.connection, least, since_ms)
-
-    def totals() -> Iterable[tuple[Millis, Totals]]:
-        for row in queries.sums(desk.store.connection, "hour"):
-            hour, calls, unpriced, given, read, _, output, cost, _, at_most = row
-            sums = Totals(calls, unpriced, cost, at_most, given - read + output, given + output)
-            yield int(hour) * 3_600_000, sums
-
-    return Ledger(path, recent, totals, now_ms)
+def _kept_options(created: e.TaskCreated) -> dict[str, str]:
+    """The task's options; an address of the first version belongs to the provider of its time."""
+    options = dict(created.options)
+    address = options.pop("base_url", "")
+    return {f"{created.provider}:base_url": address, **options} if address else options
 
 
 async def _drive(task_id: str, world: World, tell_from: int) -> Ended:
@@ -354,6 +267,13 @@ async def _drive(task_id: str, world: World, tell_from: int) -> Ended:
     with signals.listening(task_id, driver.interrupt, world.complain) as received:
         state = await driver.drive()
     return Ended(state, received[0] if received else "")
+
+
+def due(desk: Desk) -> list[str]:
+    """Ids of waiting tasks whose time has come: what `resume --due` takes up, oldest first."""
+    moment_ms = now_ms()
+    rows = reversed(desk.tasks(ended=False))
+    return [row.id for row in rows if row.status == "waiting" and row.wake_ms <= moment_ms]
 
 
 def resumable(desk: Desk) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from agentctl.core import events as e
 from agentctl.core.rows import TaskRow
 from agentctl.core.values import Millis
-from agentctl.errors import NotResumable, UnknownTask
+from agentctl.errors import NotResumable, TaskBusy, UnknownTask
 from agentctl.paths import state_home
 from agentctl.store import lease, queries
 from agentctl.store.opening import translated
@@ -112,6 +112,34 @@ class Desk:
             self._settle(row.id)
         finally:
             held.release()
+
+    def settle_dead(self) -> None:
+        """Charge the open calls of processes that have died at their reserves.
+
+        Until then they only weigh on the hour and the day; a task that is driven is left alone.
+        """
+        with translated(self.store.path):
+            ids = queries.tasks_with_open_calls(self.store.connection)
+        for task_id in ids:
+            if task_id in self.leases or lease.owner(self.locks, task_id):
+                continue
+            try:
+                held = lease.Lease(self.locks, task_id)
+            except TaskBusy:
+                continue  # somebody took it up just now, and settles it himself
+            try:
+                self._settle_call(task_id)
+            finally:
+                held.release()
+
+    def _settle_call(self, task_id: str) -> None:
+        from agentctl.core.decide import in_doubt  # here, because `pause` must start quickly
+        from agentctl.core.state import fold
+
+        state = fold(self.store.read(task_id))
+        if state.asked is not None:
+            moment_ms = max(now_ms(), state.last_ms)
+            self.store.append(task_id, None, [in_doubt(state.asked)], moment_ms)
 
     def _settle(self, task_id: str) -> None:
         """Write what follows from the log of a task that nobody drives."""

@@ -7,6 +7,8 @@
     │   └── UnknownPrice        2   a money limit cannot be kept for an unpriced model
     ├── NotResumable            6   the task has ended, there is nothing to go on with
     ├── TaskBusy                7   another live process drives the task
+    ├── LockBusy                7   another holder did not free a lock in time
+    ├── NotEnoughCredits        3   an account's balance cannot carry the run
     ├── StoreError              74  the state home cannot be read or written
     │   ├── StoreNewer          74  it was written by a newer agentctl
     │   └── StoreCorrupt        74  its integrity check failed
@@ -67,6 +69,12 @@ class UnknownPrice(UsageError):
     """The model has no known price, so a money limit cannot be kept."""
 
 
+class NotEnoughCredits(AgentctlError):
+    """An account's balance cannot carry the run."""
+
+    exit_code = EXIT_CODES["limit"]
+
+
 class NotResumable(AgentctlError):
     """The task has ended."""
 
@@ -75,6 +83,12 @@ class NotResumable(AgentctlError):
 
 class TaskBusy(AgentctlError):
     """Another live process drives the task."""
+
+    exit_code = EXIT_CODES["busy"]
+
+
+class LockBusy(AgentctlError):
+    """Somebody else still held a lock when the time to wait for it was over."""
 
     exit_code = EXIT_CODES["busy"]
 

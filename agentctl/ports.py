@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
 from msgspec import Struct
 
-from agentctl.core.events import Event, Recorded, Signal
-from agentctl.core.rows import Appended, StoredOutput
-from agentctl.core.values import Message, Micros, Millis, Rates, Stop, ToolCall, ToolSpec, Usage
+from agentctl.core.events import Event, ModelAnswered, Recorded, Signal
+from agentctl.core.rows import Appended, Gate, StoredOutput
+from agentctl.core.values import (
+    Message,
+    Micros,
+    Millis,
+    Rates,
+    Shared,
+    Stop,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
 
 Emit = Callable[[str], None]
 """Takes streamed text as it comes."""
@@ -26,7 +37,11 @@ class Request(Struct, frozen=True):
     input_tokens: int
     """Our estimate of the input, e.g. for a local model's window."""
     silence_ms: Millis = 60_000
-    """Give up when the connection says nothing for so long."""
+    """Give up when the connection says nothing for so long, once the answer has begun."""
+    first_byte_ms: Millis = 45_000
+    """Give up when the answer has not begun after so long."""
+    key: str = ""
+    """Hash of the request, as ModelAsked has it."""
 
 
 class Answer(Struct, frozen=True):
@@ -48,6 +63,8 @@ class Provider(Protocol):
     """Most tokens the model can answer with."""
     rates: Rates | None
     """Its own prices (all zero for a local model); None: look the model up in the price tables."""
+    paced: bool
+    """Somebody else runs it: its calls count as category "ai", and it has a circuit."""
 
     async def ask(self, request: Request, emit: Emit) -> Answer:
         """Make exactly one call, never retry. Raises ProviderError only."""
@@ -149,6 +166,9 @@ class Clock(Protocol):
         ...
 
 
+NO_GATE = Gate()
+"""Lets everything pass."""
+
 Ask = Callable[[ToolCall, ToolSpec, bool], Awaitable[str]]
 """Asks the user about one call. Answers "once", "always" or "no"; when the last argument says that
 the call may have run already: "once" (run it again), "skip" or "tell" (the model)."""
@@ -169,13 +189,13 @@ class Store(Protocol):
         at_ms: Millis,
         *,
         intents: Sequence[Event] = (),
-        hour_cap_micros: Micros | None = None,
+        gate: Gate = NO_GATE,
         outputs: Sequence[StoredOutput] = (),
     ) -> Appended:
         """Write facts, then intents, in one durable transaction.
 
         `expected` is the number of events the caller has seen. If others have written since, or an
-        intent's reserve would pass `hour_cap_micros` over all tasks, the intents are left out.
+        intent does not pass the gate, all intents are left out.
         """
         ...
 
@@ -187,10 +207,26 @@ class Store(Protocol):
         """Whether another process may have written since the last call. Cheap."""
         ...
 
-    def hour_spent(self, now_ms: Millis) -> tuple[Micros, Millis]:
-        """Settled and reserved in the last 60 minutes, and when its oldest part leaves them."""
+    def shared(self, account: str, categories: Iterable[str], now_ms: Millis) -> Shared:
+        """What all tasks share, with the pace of these categories."""
         ...
 
     def output(self, ref: str) -> str | None:
         """A stored output."""
+        ...
+
+    def answered(self, request: str) -> ModelAnswered | None:
+        """An earlier answer to the same request, if one is kept under this hash."""
+        ...
+
+
+class Locks(Protocol):
+    """Named locks shared by all processes of a state home; those of a dead process are free."""
+
+    def lock(self, *names: str, timeout_ms: Millis) -> AbstractAsyncContextManager[None]:
+        """Hold all of them within the block. Raises LockBusy, which names the holder."""
+        ...
+
+    def held(self, *names: str, timeout_ms: Millis) -> AbstractContextManager[None]:
+        """The same for code that cannot await."""
         ...

@@ -119,6 +119,11 @@ class TablePricer:
         found = self._lookup(usage)
         return found[0] if found else None
 
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Inputs in tokens above which a request's prices may change, the least first."""
+        return tuple(self._cuts)
+
     def _lookup(self, usage: Usage) -> tuple[Rates, str] | None:
         prices = self._model.get_prices(self._now())
         step = sum(1 for cut in self._cuts if usage.input > cut)

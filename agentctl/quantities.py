@@ -6,12 +6,14 @@ wrong; the caller knows where the value came from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 
 MAX_DOLLARS = 1_000_000
 MAX_COUNT = 10**12
 MAX_MS = 366 * 24 * 3_600_000
+MAX_MODELS = 20
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 Reader = Callable[[object], object]
@@ -115,6 +117,33 @@ def text(limit: int, *, lines: bool = False) -> Reader:
         return value
 
     return read
+
+
+def name(value: object) -> str:
+    """Read the name of an account, a tier or a category."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
+        raise ValueError(f"{shown(value)} is not a name of 1 to 64 letters, digits, dots, - or _")
+    return value
+
+
+def models(value: object) -> tuple[str, ...]:
+    """Read "provider/model,provider/model", or a list of such texts."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",")] if value.strip() else []
+    if not isinstance(value, list):
+        raise ValueError(f"{shown(value)} is not a list of provider/model")
+    if len(value) > MAX_MODELS:
+        raise ValueError(f"there are {len(value)}, more than {MAX_MODELS}")
+    return tuple(model(part) for part in value)
+
+
+def model(value: object) -> str:
+    """Read "provider/model"; the model's own name may have slashes too."""
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.-]{1,100}/[^\s,]{1,200}", value):
+        raise ValueError(f"{shown(value)} is not provider/model")
+    if not value.isprintable():
+        raise ValueError(f"{shown(value)} contains control characters")
+    return value
 
 
 def yes_no(value: object) -> bool:

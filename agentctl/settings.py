@@ -1,4 +1,4 @@
-"""Every setting, resolved: flag, environment, project file, user file, default, in this order.
+"""Every setting, resolved: flag, environment, tier, project file, user file, default.
 
 `docs/configuration.md` describes them for users; `settings_keys.KEYS` is the list. A project's
 file comes from whoever wrote the project, so before `agentctl trust` it can only make limits
@@ -7,143 +7,50 @@ tighter and name a model; it can never choose where data is sent or what may run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
-from agentctl import settings_files, trust
-from agentctl.core.values import Approve, ContextPolicy, Limits, Micros, Millis, Rates
+from agentctl import settings_files, settings_tables, trust
+from agentctl.core.values import Breaker
 from agentctl.errors import AgentctlError, ConfigError, StoreError, UsageError
 from agentctl.paths import config_file, state_home, user_home
-from agentctl.settings_keys import APPROVE_STRICTNESS, KEYS, Key
+from agentctl.settings_keys import KEYS, LIMIT_TABLES, TABLES, Key
+from agentctl.settings_values import Settings
 
-ADDRESSES = {
-    "anthropic": ("ANTHROPIC_BASE_URL", "https://api.anthropic.com"),
-    "openai": ("OPENAI_BASE_URL", "https://api.openai.com/v1"),
-    "ollama": ("OLLAMA_HOST", "http://127.0.0.1:11434"),
-}
-"""The usual variables of the providers' own libraries, and where they go without."""
+__all__ = ["Settings", "here", "load", "read_flag"]
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """Every resolved value. `origins` says for each name where it came from."""
-
-    provider: str = ""
-    """Empty: the first that is usable."""
-    model: str = ""
-    """Empty: the provider's own default."""
-    max_cost_micros: Micros | None = 500_000
-    max_cost_hour_micros: Micros | None = 10_000_000
-    max_tokens: int | None = 100_000
-    max_steps: int | None = 100
-    timeout_ms: Millis | None = None
-    approve: Approve = "ask"
-    max_context_tokens: int | None = None
-    keep_last_user: int | None = None
-    keep_last_assistant: int | None = None
-    silence_timeout_ms: Millis = 60_000
-    attempts: int = 5
-    ledger: str = ""
-    """Absolute path of the exported cost history."""
-    base_url: str = ""
-    base_url_for: str = ""
-    """The provider that the file with `base_url` names: no other one's key is sent there."""
-    allow_unpriced: bool = False
-    system: str = ""
-    prices: dict[str, Rates] = {}
-    """The user's own prices by "provider/model"."""
-    origins: dict[str, str] = {}
-    """Name as in a file to "flag", "environment X", the path of a file, or "default"."""
-    warnings: list[str] = []
-    """What was not taken over, and what to do about it."""
-    state_home: str = ""
-    user_file: str = ""
-    project_file: str = ""
-    """Empty: there is none above the working folder."""
-
-    def limits(self) -> Limits:
-        """Return what a task may use."""
-        return Limits(
-            task_cost_micros=self.max_cost_micros,
-            hour_cost_micros=self.max_cost_hour_micros,
-            task_tokens=self.max_tokens,
-            steps=self.max_steps,
-            wall_ms=self.timeout_ms,
-            attempts=self.attempts,
-            allow_unpriced=self.allow_unpriced,
-        )
-
-    def context(self) -> ContextPolicy:
-        """Return when requests are shortened; 8,000 tokens and 3 + 3 once any part is set."""
-        parts = (self.max_context_tokens, self.keep_last_user, self.keep_last_assistant)
-        if all(part is None for part in parts):
-            return ContextPolicy()
-        tokens, user, assistant = parts
-        return ContextPolicy(
-            max_tokens=8_000 if tokens is None else tokens,
-            keep_user=3 if user is None else user,
-            keep_assistant=3 if assistant is None else assistant,
-        )
-
-    def address(self, provider: str, env: Mapping[str, str]) -> str:
-        """Return the server to use for this provider; an empty string if it has none."""
-        if self.base_url and self.base_url_for == provider:
-            return self.base_url
-        variable, usual = ADDRESSES.get(provider, ("", ""))
-        address = env.get(variable, "").strip() or usual
-        if "@" in address:
-            raise ConfigError(
-                f"{variable}: an address with a user name or password would be stored and shown.",
-                next_step="Leave them out, and put the key into the provider's own variable.",
-            )
-        return address
-
-    def paths(self) -> dict[str, str]:
-        """Return every path that agentctl may use, by what it is for."""
-        home = Path(self.state_home)
-        return {
-            "state home": self.state_home,
-            "database": str(home / "agentctl.db"),
-            "locks": str(home / "locks"),
-            "ledger": self.ledger,
-            "trusted folders": str(home / "trusted.json"),
-            "user file": self.user_file,
-            "project file": self.project_file,
-        }
-
-
-def load(flags: Mapping[str, object], *, env: Mapping[str, str], cwd: Path) -> Settings:
+def load(
+    flags: Mapping[str, object],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    task: Mapping[str, str] | None = None,
+) -> Settings:
     """Resolve every setting. A flag that is None was not given.
 
+    `task` holds what an existing task was begun with (account, tier); an empty text was not given.
     Raises UsageError for a flag, ConfigError for a variable or a file; each names the place and
     what to write instead.
     """
-    found = _Found(Path(state_home(env)))
-    user_path = Path(config_file(env))
-    user = settings_files.read(user_path, must_exist=bool(env.get("AGENTCTL_CONFIG")))
+    found = _Found(Path(state_home(env)), Path(config_file(env)))
+    user = settings_files.read(found.user_path, must_exist=bool(env.get("AGENTCTL_CONFIG")))
     if user is not None:
         found.take_file(user, trusted=True)
     project_path = settings_files.find_project(cwd, Path(user_home(env)))
     project = None
-    if project_path is not None and not settings_files.same(project_path, user_path):
+    if project_path is not None and not settings_files.same(project_path, found.user_path):
         project = settings_files.read(project_path, must_exist=True)
     if project is not None:
         found.take_file(project, trusted=found.is_trusted(project))
-    found.take_environment(env)
-    found.take_flags(flags, cwd)
-    if not found.values.get("ledger"):
-        found.values["ledger"] = str(found.home / ".cost_history.json")
-    resolved = Settings(
-        prices=found.prices,
-        origins=found.origins,
-        warnings=found.warnings,
-        state_home=str(found.home),
-        user_file=str(user_path),
-        project_file=str(project.path) if project else "",
-    )
-    return msgspec.structs.replace(resolved, **found.values)
+    given = _from_environment(env) + _from_flags(flags, cwd)
+    given += [(name, text, "task") for name, text in (task or {}).items() if text]
+    found.take([each for each in given if each[0] in ("account", "tier")])
+    found.take_tier()
+    found.take(given)
+    return found.settings(project.path if project else None)
 
 
 def here() -> Path:
@@ -157,14 +64,45 @@ def here() -> Path:
         ) from error
 
 
+_Given = tuple[str, object, str]
+"""Name, value and origin of a setting."""
+
+
+def _from_environment(env: Mapping[str, str]) -> list[_Given]:
+    """Return every variable that is set and not empty."""
+    return [
+        (name, _read(key, env[key.variable], key.variable, ConfigError), f"environment {variable}")
+        for name, key in KEYS.items()
+        if (variable := key.variable) and env.get(variable)
+    ]
+
+
+def _from_flags(flags: Mapping[str, object], cwd: Path) -> list[_Given]:
+    """Return every flag that was given."""
+    found: list[_Given] = []
+    for name, raw in flags.items():
+        if raw is None:
+            continue
+        value = read_flag(name, raw)
+        if name == "ledger":
+            value = _absolute(str(value), cwd)
+        found.append((name, value, "flag"))
+    return found
+
+
 class _Found:
     """Values found so far, from the weakest source to the strongest."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, user_path: Path) -> None:
         self.home = home
+        self.user_path = user_path
         self.values: dict[str, object] = {}
-        self.prices: dict[str, Rates] = {}
-        self.origins = dict.fromkeys([*KEYS, "prices"], "default")
+        self.tables: settings_tables.Tables = {name: {} for name in ("prices", *LIMIT_TABLES)}
+        self.tiers: dict[str, settings_tables.Tier] = {}
+        self.untrusted_tiers: dict[str, Path] = {}
+        self.accounts: dict[str, settings_tables.Account] = {}
+        self.tier_where = ""
+        self.origins = dict.fromkeys([*KEYS, *TABLES], "default")
         self.warnings: list[str] = []
 
     def is_trusted(self, file: settings_files.SettingsFile) -> bool:
@@ -181,7 +119,7 @@ class _Found:
         looser: list[str] = []
         for name, raw in file.values.items():
             key = KEYS[name]
-            value = _read(key, raw, file.where(name), ConfigError)
+            value = file.value((name,), raw, key.read, key.instead)
             if name == "ledger":
                 value = _absolute(str(value), file.path.parent)
             if not trusted and key.weight == "trusted":
@@ -192,31 +130,83 @@ class _Found:
                 self._set(name, value, str(file.path))
                 if name == "base_url":
                     self.values["base_url_for"] = str(file.values.get("provider", ""))
-        prices = settings_files.prices(file)
-        if prices and not trusted:
-            ignored.append("prices")
+                if name == "tier":
+                    self.tier_where = file.where("tier")
+        tiers, accounts = settings_tables.tiers(file), settings_tables.accounts(file)
+        tables = settings_tables.tables(file)
+        if trusted:
+            self.tiers |= tiers
+            self.accounts |= accounts
+            self.origins |= dict.fromkeys(file.tables, str(file.path))
+            self._take_tables(tables, str(file.path))
         else:
-            for model, rates in prices.items():
-                self.prices[model] = rates
-                self.origins[f'prices."{model}"'] = self.origins["prices"] = str(file.path)
+            ignored += file.tables
+            self.untrusted_tiers = dict.fromkeys(tiers, file.path)
         self._warn(file.path, ignored, looser)
 
-    def take_environment(self, env: Mapping[str, str]) -> None:
-        """Take over every variable that is set and not empty."""
-        for name, key in KEYS.items():
-            if key.variable and env.get(key.variable):
-                value = _read(key, env[key.variable], key.variable, ConfigError)
-                self._set(name, value, f"environment {key.variable}")
+    def take(self, given: Iterable[_Given]) -> None:
+        """Take over variables or flags."""
+        for name, value, origin in given:
+            self._set(name, value, origin)
 
-    def take_flags(self, flags: Mapping[str, object], cwd: Path) -> None:
-        """Take over every flag that was given."""
-        for name, raw in flags.items():
-            if raw is None:
-                continue
-            value = read_flag(name, raw)
-            if name == "ledger":
-                value = _absolute(str(value), cwd)
-            self._set(name, value, "flag")
+    def take_tier(self) -> None:
+        """Take over the limits of the tier that was chosen, by itself or with the account."""
+        account = self.accounts.get(str(self.values.get("account", "default")))
+        if "tier" not in self.values and account is not None and account.tier:
+            self._set("tier", account.tier, account.origin)
+            self.tier_where = account.where
+        name = self.values.get("tier")
+        if name is None:
+            return
+        tier = self.tiers.get(str(name))
+        if tier is None:
+            raise self._unknown_tier(str(name))
+        for key, value in tier.values.items():
+            self._set(key, value, tier.origin)
+        self._take_tables(tier.tables, tier.origin)
+
+    def settings(self, project_path: Path | None) -> Settings:
+        """Return all that was found."""
+        if not self.values.get("ledger"):
+            self.values["ledger"] = str(self.home / ".cost_history.json")
+        resolved = Settings(
+            prices=self.tables["prices"],
+            calls_per_minute=self.tables["rates"],
+            timeouts_ms=self.tables["timeouts"],
+            breaker=Breaker(**self.tables["circuit"]),
+            credits=self.tables["credits"],
+            origins=self.origins,
+            warnings=self.warnings,
+            state_home=str(self.home),
+            user_file=str(self.user_path),
+            project_file=str(project_path or ""),
+        )
+        return msgspec.structs.replace(resolved, **self.values)
+
+    def _take_tables(self, tables: settings_tables.Tables, origin: str) -> None:
+        for table, entries in tables.items():
+            self.tables[table] |= entries
+            self.origins[table] = origin
+            for name in entries:
+                self.origins[f"{table}.{name}"] = origin
+
+    def _unknown_tier(self, name: str) -> AgentctlError:
+        origin = self.origins["tier"]
+        kind = UsageError if origin in ("flag", "task") else ConfigError
+        where = {"flag": "--tier", "task": "The task's tier"}.get(origin, self.tier_where)
+        if origin.startswith("environment "):
+            where = origin.removeprefix("environment ")
+        known = f"The known ones: {', '.join(sorted(self.tiers))}." if self.tiers else ""
+        if name in self.untrusted_tiers:
+            path = self.untrusted_tiers[name]
+            step = f"{path} has one, but its folder is not trusted. {_trust(path)}"
+        else:
+            step = (
+                f"{'Choose one of these, or write' if known else 'Write'} it into "
+                f"{self.user_path}: a line [tiers.{name}] and below it its limits, e.g. "
+                "max_cost = 1.00."
+            )
+        return kind(f"{where}: there is no tier {name!r}. {known}".rstrip(), next_step=step)
 
     def _set(self, name: str, value: object, origin: str) -> None:
         self.values[KEYS[name].field] = value
@@ -225,7 +215,7 @@ class _Found:
     def _is_looser(self, key: Key, value: object) -> bool:
         current = self.values.get(key.field, _DEFAULTS[key.field])
         if isinstance(value, str) and isinstance(current, str):
-            return APPROVE_STRICTNESS[value] < APPROVE_STRICTNESS[current]
+            return key.strictness[value] < key.strictness[current]
         if current is None:  # no limit: anything is as tight
             return False
         return not (isinstance(value, int) and isinstance(current, int) and value <= current)
@@ -233,15 +223,18 @@ class _Found:
     def _warn(self, path: Path, ignored: list[str], looser: list[str]) -> None:
         if not ignored and not looser:
             return
-        import shlex  # here, because there is rarely something to quote
-
         parts = []
         if ignored:
             parts.append(f"{', '.join(ignored)}: not used, because the folder is not trusted")
         if looser:
             parts.append(f"{', '.join(looser)}: not used, because a limit is looser than yours")
-        folder = shlex.quote(str(path.parent))
-        self.warnings.append(f"{path}: {'; '.join(parts)}. To allow it: agentctl trust {folder}")
+        self.warnings.append(f"{path}: {'; '.join(parts)}. {_trust(path)}")
+
+
+def _trust(path: Path) -> str:
+    import shlex  # here, because there is rarely something to quote
+
+    return f"To allow it: agentctl trust {shlex.quote(str(path.parent))}"
 
 
 _DEFAULTS = msgspec.structs.asdict(Settings())

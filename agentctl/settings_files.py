@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
 from agentctl import quantities
-from agentctl.core.values import Micros, Rates
 from agentctl.errors import ConfigError
-from agentctl.settings_keys import KEYS
+from agentctl.settings_keys import KEYS, TABLES
 from agentctl.trust import MAX_BYTES, PROJECT_FILE
 
-_RATES = ("input", "output", "cache_read", "cache_write")
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'""")
+_KEY = re.compile(rf"\s*(\[\[?)?\s*((?:{_PART.pattern})(?:\s*\.\s*(?:{_PART.pattern}))*)\s*[\]=]")
 _SEE = "docs/configuration.md lists every setting."
 
 
@@ -25,11 +27,21 @@ class SettingsFile(Struct, frozen=True):
     data: bytes
     """The bytes that the values were read from: what trust is checked against."""
     values: dict[str, object]
-    prices: dict[str, object]
+    tables: dict[str, dict[str, object]]
+    """By the names of TABLES."""
 
-    def where(self, name: str) -> str:
-        """Return "file:line: name" for a message."""
-        return _where(self.path, self.data, name)
+    def where(self, *path: str) -> str:
+        """Return "file:line: name" for a message; names inside tables are dotted."""
+        line = _line(self.data, path)
+        place = f"{self.path}:{line}" if line else str(self.path)
+        return f"{place}: {'.'.join(_dotted(part) for part in path)}"
+
+    def value(self, path: Sequence[str], raw: object, read: quantities.Reader, hint: str) -> Any:
+        """Read the value at this path. Raises ConfigError with `hint` as what to write instead."""
+        try:
+            return read(raw)
+        except ValueError as error:
+            raise ConfigError(f"{self.where(*path)}: {error}.", next_step=hint) from None
 
 
 def find_project(cwd: Path, home: Path) -> Path | None:
@@ -76,54 +88,17 @@ def read(path: Path, *, must_exist: bool) -> SettingsFile | None:
         found = re.search(r"line (\d+)", str(error))
         place = f"{path}:{found[1]}" if found else str(path)
         raise ConfigError(f"{place}: not valid TOML: {error}.", next_step=_SEE) from None
-    prices = table.pop("prices", {})
-    if not isinstance(prices, dict):
-        raise ConfigError(f"{_where(path, data, 'prices')}: not a table.", next_step=_PRICES)
+    file = SettingsFile(path, data, table, {n: table.pop(n) for n in TABLES if n in table})
+    for name, value in file.tables.items():
+        if not isinstance(value, dict):
+            raise ConfigError(f"{file.where(name)}: not a table.", next_step=TABLES[name])
     for name in table:
         if name not in KEYS:
             raise ConfigError(
-                f"{_where(path, data, name)}: there is no such setting.", next_step=_closest(name)
+                f"{file.where(name)}: there is no such setting.",
+                next_step=closest(name, [*KEYS, *TABLES]),
             )
-    return SettingsFile(path=path, data=data, values=table, prices=prices)
-
-
-_PRICES = (
-    'Write [prices."provider/model"] and below it input = 1.25, output = 10 (dollars per million '
-    "tokens); cache_read and cache_write may follow."
-)
-
-
-def prices(file: SettingsFile) -> dict[str, Rates]:
-    """Return the user's own prices by "provider/model". Raises ConfigError.
-
-    Without a price of its own, cached input costs what other input costs: never nothing.
-    """
-    found: dict[str, Rates] = {}
-    for model, table in file.prices.items():
-        where = f"{file.where(model)} in prices"
-        if "/" not in model or not isinstance(table, dict):
-            raise ConfigError(f"{where}: not a table named provider/model.", next_step=_PRICES)
-        amounts = {name: _amount(where, name, value) for name, value in table.items()}
-        for name in ("input", "output"):
-            if name not in amounts:
-                raise ConfigError(f"{where}: {name} is missing.", next_step=_PRICES)
-        found[model] = Rates(
-            input=amounts["input"],
-            cache_read=amounts.get("cache_read", amounts["input"]),
-            cache_write=amounts.get("cache_write", amounts["input"]),
-            output=amounts["output"],
-            source="configuration",
-        )
-    return found
-
-
-def _amount(where: str, name: str, value: object) -> Micros:
-    if name not in _RATES:
-        raise ConfigError(f"{where}: {quantities.shown(name)} is not a price.", next_step=_PRICES)
-    try:
-        return quantities.micros(value)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {name}: {error}.", next_step=_PRICES) from None
+    return file
 
 
 def _bytes(path: Path, *, must_exist: bool) -> bytes | None:
@@ -149,18 +124,37 @@ def _bytes(path: Path, *, must_exist: bool) -> bytes | None:
     return data
 
 
-def _where(path: Path, data: bytes, name: str) -> str:
-    # TOML values carry no position, so look for the name where a key or a table would begin.
-    quoted = re.escape(name.encode(errors="replace"))
-    pattern = rb"""^[ \t]*(?:\[[^\]\n]*)?["']?""" + quoted + rb"""["']?[ \t]*[=\].]"""
-    found = re.search(pattern, data, re.MULTILINE)
-    newlines = data.count(b"\n", 0, found.start()) if found else 0
-    line = f":{newlines + 1}" if found else ""
-    return f"{path}{line}: {name if name.isprintable() else repr(name)}"
+def _line(data: bytes, path: Sequence[str]) -> int:
+    """The line where this key, or else the nearest table around it, is written; 0: not found.
+
+    TOML values carry no position, so look for what looks like a key or the head of a table.
+    """
+    table: list[str] = []
+    best, line = 0, 0
+    for number, text in enumerate(data.decode(errors="replace").split("\n"), 1):
+        found = _KEY.match(text)
+        if found is None:
+            continue
+        parts = [part.strip("\"'") for part in _PART.findall(found[2])]
+        if found[1]:
+            table = parts
+        whole = parts if found[1] else [*table, *parts]
+        same = 0
+        while same < min(len(whole), len(path)) and whole[same] == path[same]:
+            same += 1
+        if same > best:
+            best, line = same, number
+    return line
 
 
-def _closest(name: str) -> str:
+def _dotted(part: str) -> str:
+    text = part if part.isprintable() else repr(part)
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return what may have been meant, for the end of a message."""
     import difflib  # here, because it is only needed after a mistake
 
-    near = difflib.get_close_matches(name, [*KEYS, "prices"], 1)
+    near = difflib.get_close_matches(name, list(known), 1)
     return f"Did you mean {near[0]}? {_SEE}" if near else _SEE

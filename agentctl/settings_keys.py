@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from agentctl import quantities
@@ -10,6 +11,8 @@ Weight = Literal["open", "tighter", "trusted"]
 """What a project's file may do before it is trusted: set it; only tighten it; nothing."""
 
 APPROVE_STRICTNESS = {"auto": 0, "ask": 1, "never": 2, "read-only": 2}
+# A task that waits goes on spending unasked when the window opens.
+ON_LIMIT_STRICTNESS = {"wait": 0, "pause": 1, "fail": 1}
 
 
 class Key(NamedTuple):
@@ -21,11 +24,22 @@ class Key(NamedTuple):
     """What to write instead of a bad value."""
     variable: str = ""
     weight: Weight = "trusted"
+    strictness: Mapping[str, int] = {}
+    """Of its words, where some are tighter than others."""
 
 
-_MONEY = quantities.or_none(quantities.micros)
 _COUNT = quantities.or_none(quantities.count(0))
 _TOKENS = "Write a number of tokens, e.g. 100000"
+_CREDITS = "Write a whole number, e.g. 500, or none."
+
+
+def _money(field: str, variable: str, example: str, default: str) -> Key:
+    instead = (
+        f"Write dollars, e.g. {example}; 0 forbids every paid call; leave it out for the default "
+        f"of {default}; none means no limit."
+    )
+    return Key(field, quantities.or_none(quantities.micros), instead, variable, "tighter")
+
 
 KEYS: dict[str, Key] = {
     "provider": Key(
@@ -33,22 +47,10 @@ KEYS: dict[str, Key] = {
     ),
     # A model name chooses a price, which the limits bound, but never where data is sent.
     "model": Key("model", quantities.text(200), "Write its name.", "LLM_MODEL", "open"),
-    "max_cost": Key(
-        "max_cost_micros",
-        _MONEY,
-        "Write dollars, e.g. 0.50; 0 forbids every paid call; leave it out for the default of "
-        "$0.50; none means no limit.",
-        "MAX_COST_PER_TASK",
-        "tighter",
-    ),
-    "max_cost_hour": Key(
-        "max_cost_hour_micros",
-        _MONEY,
-        "Write dollars, e.g. 10.00; 0 forbids every paid call; leave it out for the default of "
-        "$10.00; none means no limit.",
-        "MAX_COST_PER_HOUR",
-        "tighter",
-    ),
+    "max_cost": _money("max_cost_micros", "MAX_COST_PER_TASK", "0.50", "$0.50"),
+    "max_cost_hour": _money("max_cost_hour_micros", "MAX_COST_PER_HOUR", "10.00", "$10.00"),
+    "max_cost_day": _money("max_cost_day_micros", "MAX_COST_PER_DAY", "20.00", "no limit"),
+    "max_cost_step": _money("max_cost_step_micros", "", "0.10", "no limit"),
     "max_tokens": Key(
         "max_tokens", _COUNT, f"{_TOKENS}, or none.", "MAX_TOKENS_PER_TASK", "tighter"
     ),
@@ -66,6 +68,7 @@ KEYS: dict[str, Key] = {
         "Write auto, ask, never or read-only.",
         "",
         "tighter",
+        APPROVE_STRICTNESS,
     ),
     "max_context_tokens": Key(
         "max_context_tokens",
@@ -96,6 +99,28 @@ KEYS: dict[str, Key] = {
         "tighter",
     ),
     "attempts": Key("attempts", quantities.count(1), "Write 1 or more.", "", "tighter"),
+    "max_credits": Key("max_credits", _COUNT, _CREDITS, "", "tighter"),
+    "max_credits_step": Key("max_credits_step", _COUNT, _CREDITS, "", "tighter"),
+    "on_limit": Key(
+        "on_limit",
+        quantities.choice(tuple(ON_LIMIT_STRICTNESS)),
+        "Write pause, fail or wait.",
+        "",
+        "tighter",
+        ON_LIMIT_STRICTNESS,
+    ),
+    "wait_in_place": Key(
+        "wait_in_place_ms",
+        quantities.duration_ms,
+        "Write 60s, 5m or a number of seconds; 0 never waits in place.",
+        "",
+        "tighter",
+    ),
+    "fallback": Key(
+        "fallbacks", quantities.models, "Write e.g. openai/gpt-6.1-terra,ollama/my-model."
+    ),
+    "account": Key("account", quantities.name, "Write e.g. team-a.", "AGENTCTL_ACCOUNT"),
+    "tier": Key("tier", quantities.name, "Write e.g. pro.", "AGENTCTL_TIER"),
     "ledger": Key("ledger", quantities.text(4_000), "Write the path of a file."),
     "base_url": Key(
         "base_url",
@@ -105,3 +130,36 @@ KEYS: dict[str, Key] = {
     "allow_unpriced": Key("allow_unpriced", quantities.yes_no, "Write true or false."),
     "system": Key("system", quantities.text(100_000, lines=True), "Write a text."),
 }
+
+TIER_KEYS = (
+    "max_cost",
+    "max_cost_hour",
+    "max_cost_day",
+    "max_cost_step",
+    "max_tokens",
+    "max_steps",
+    "timeout",
+    "attempts",
+    "max_credits",
+    "max_credits_step",
+    "on_limit",
+    "wait_in_place",
+)
+"""Settings that a tier may hold."""
+
+LIMIT_TABLES = {
+    "rates": 'Write e.g. http = 60 (calls a minute) below [rates], or http = "none".',
+    "timeouts": 'Write e.g. http = "15s" below [timeouts].',
+    "circuit": 'Write failures = 5, window = "60s" or reset = "30s" below [circuit].',
+    "credits": 'Write e.g. http_get = 1 or "openai/my-model" = 20 below [credits].',
+}
+"""Tables that a file and a tier may hold, and how to write them."""
+
+TABLES = {
+    "prices": 'Write [prices."provider/model"] and below it input = 1.25, output = 10 (dollars per '
+    "million tokens); cache_read and cache_write may follow.",
+    **LIMIT_TABLES,
+    "accounts": 'Write [accounts.NAME] and below it tier = "pro".',
+    "tiers": "Write [tiers.NAME] and below it limits, e.g. max_cost = 1.00.",
+}
+"""Every table of a file. A project's file may have none of them before it is trusted."""

@@ -1,12 +1,17 @@
-"""`python -m bench step|startup`."""
+"""`python -m bench guards|report|startup|step`."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import startup, step
+from bench import guards, report, startup, step
 
-COMMANDS = {"step": step.main, "startup": startup.main}
+COMMANDS = {
+    "guards": guards.main,
+    "report": report.main,
+    "startup": startup.main,
+    "step": step.main,
+}
 
 if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
     sys.exit(f"Usage: python -m bench {'|'.join(COMMANDS)}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from agentctl import app, counting, pricing
+from agentctl import assembly, counting, pricing
 from agentctl.control import now_ms
 from agentctl.core import events as e
 from agentctl.core.state import State
@@ -40,7 +40,11 @@ PAYLOAD_BYTES = sum(
 )
 """The two messages of a step as JSON: what any log of the conversation must hold."""
 UNLIMITED = Limits(
-    task_cost_micros=10**12, hour_cost_micros=10**12, task_tokens=10**12, steps=10**6
+    task_cost_micros=10**12,
+    hour_cost_micros=10**12,
+    task_tokens=10**12,
+    steps=10**6,
+    calls_per_minute={"ai": None, "default": None},  # what waiting costs is not asked here
 )
 
 
@@ -95,8 +99,8 @@ def ours(folder: Path, steps: int) -> dict[str, float]:
     async def drive() -> State:
         world = World(
             store, provider, pricing.pricer("scripted", "", provider.rates, {}),
-            counting.counter("scripted", ""), Toolbelt([Echo()], str(folder)), app.SystemClock(),
-            (ledger,),
+            counting.counter("scripted", ""), Toolbelt([Echo()], str(folder)),
+            assembly.SystemClock(), (ledger,),
         )  # fmt: skip
         return await Driver("bench", world).drive()
 
@@ -110,7 +114,8 @@ def ours(folder: Path, steps: int) -> dict[str, float]:
     again = time.perf_counter()
     store = SqliteStore(folder / "agentctl.db")
     world = World(store, provider, pricing.pricer("scripted", "", provider.rates, {}),
-                  counting.counter("scripted", ""), _belt(folder), app.SystemClock())  # fmt: skip
+                  counting.counter("scripted", ""), _belt(folder),
+                  assembly.SystemClock())  # fmt: skip
     driver = Driver("bench", world)
     again = time.perf_counter() - again
     assert driver.state.steps == steps + 1

@@ -19,7 +19,7 @@ import pytest
 import typer
 
 from agentctl import registry
-from agentctl.cli.commands import build
+from agentctl.cli.commands import build, with_default
 from agentctl.core import values
 from agentctl.core.events import KINDS
 from agentctl.core.rows import TaskRow
@@ -99,7 +99,7 @@ def problem(words: list[str], *, whole: bool) -> str:
 
     With `whole` False an argument may be missing, as in "see `agentctl pause`".
     """
-    words = [word for word in words if word != "--help"]
+    words = with_default([word for word in words if word != "--help"])
     if words in ([], ["--version"]):
         return ""
     for length in (1, 2):
@@ -193,7 +193,9 @@ def test_every_field_of_a_value_has_a_row(heading: str, kind: type[msgspec.Struc
     assert names == list(kind.__struct_fields__)
     if heading == "### Limits":
         defaults = [json.loads(row[1]) for row in found]
-        assert defaults == [getattr(kind(), name) for name in names]
+        assert defaults == json.loads(
+            msgspec.json.encode([getattr(kind(), name) for name in names])
+        )
 
 
 @pytest.mark.parametrize("kind", [values.ToolCall, values.ContextPolicy, TaskRow, CostLine, Share])

@@ -1,11 +1,7 @@
-"""The exported cost history: complete, atomic, private, and never in the way.
-
-Run `python -m tests.test_ledger` to write `.cost_history.example.json` anew.
-"""
+"""The exported cost history: complete, atomic, private, and never in the way."""
 
 import json
 import os
-import re
 import stat
 import subprocess
 import sys
@@ -18,7 +14,10 @@ from agentctl.core.events import ModelAnswered, ModelFailed, PauseRequested, Rec
 from agentctl.core.rows import UsageRow
 from agentctl.core.values import Message, Usage
 from agentctl.errors import StoreError, StoreNewer
-from agentctl.listeners.ledger import HOUR_MS, Ledger, LedgerFile, LedgerRecord, Totals, render
+from agentctl.listeners.ledger import HOUR_MS, LOCK_NAME, Ledger, Totals, render
+from agentctl.store.lockfile import free, look, take
+from agentctl.store.locks import FileLocks
+from tests.cli.parts import Place
 
 TOP = Path(__file__).resolve().parent.parent
 NOW = 1_793_534_400_000  # 2026-11-01T12:00:00Z
@@ -48,42 +47,9 @@ def row(number, **changes):
     return UsageRow(**{**fields, **changes})
 
 
-def example():
-    """The text of `.cost_history.example.json`."""
-    rows = [
-        row(1, at_ms=NOW - 2 * HOUR_MS),
-        row(
-            2,
-            provider="ollama",
-            model="qwen3:8b",
-            cache_read=0,
-            cache_write=0,
-            reserve_micros=0,
-            cost_micros=0,
-            prices='{"cache_read":0,"cache_write":0,"input":0,"output":0,"source":"local"}',
-            response_id="",
-        ),
-        row(
-            3,
-            task_id="t2",
-            call=1,
-            provider="openai",
-            model="my-own-model",
-            reserve_micros=None,
-            cost_micros=None,
-            prices='{"source":"unpriced"}',
-            response_id="chatcmpl-03",
-        ),
-        row(4, task_id="t2", call=2, state="unsettled", cost_micros=43_000, response_id=""),
-    ]
-    return render(
-        rows,
-        [
-            (NOW - 2 * HOUR_MS, Totals(1, 0, 1_350, 0, 280, 1_280)),
-            (NOW - HOUR_MS, Totals(3, 1, 0, 43_000, 1_840, 3_840)),
-        ],
-        NOW,
-    )
+def whole_file():
+    """What a run writes."""
+    return render([row(1), row(2)], [(NOW, Totals(2, 0, 2_700, 0, 560, 2_560))], NOW)
 
 
 class Rows:
@@ -262,7 +228,7 @@ def test_a_link_to_a_cost_history_is_followed_and_stays_a_link(home):
     link = home / "costs.json"
     link.symlink_to(target)
     ledger(link).export()  # the target does not exist yet
-    target.write_bytes(example())
+    target.write_bytes(whole_file())
     ledger(link).export()
     assert link.is_symlink()
     assert len(json.loads(target.read_bytes())["records"]) == 1
@@ -334,15 +300,91 @@ def test_a_reader_never_sees_a_part_while_another_process_writes(home):
     assert list(home.iterdir()) == [path]
 
 
-def test_the_example_file_is_what_the_code_writes():
-    assert (TOP / ".cost_history.example.json").read_bytes() == example()
+# --- one writer at a time -----------------------------------------------------------------------
 
 
-def test_every_field_is_described_in_the_docs():
-    described = set(re.findall(r"`([a-z_]+)`", (TOP / "docs" / "ledger.md").read_text()))
-    for struct in (LedgerFile, LedgerRecord, Totals):
-        assert set(struct.__struct_fields__) <= described
+def locked(folder, timeout_ms=0):
+    """The lock under which the file is written, as a run is given it."""
+    return lambda: FileLocks(folder).held(LOCK_NAME, timeout_ms=timeout_ms)
 
 
-if __name__ == "__main__":
-    (TOP / ".cost_history.example.json").write_bytes(example())
+def test_rows_are_read_and_the_file_is_written_under_the_lock(home):
+    """Else a slow writer would put what it read earlier over what was read later."""
+    path = home / "costs.json"
+    seen = []
+
+    class Watched(Rows):
+        def recent(self, min_records, since_ms):
+            seen.append((look(home / "locks" / "ledger.lock") is not None, path.exists()))
+            return super().recent(min_records, since_ms)
+
+    rows = Watched([row(1)])
+    Ledger(path, rows.recent, rows.sums, lambda: NOW, locked(home / "locks")).close()
+    assert seen == [(True, False)]
+    assert path.exists()
+    assert look(home / "locks" / "ledger.lock") is None
+
+
+def test_a_lock_that_is_not_free_in_time_leaves_the_file_and_is_told_with_its_holder(home):
+    path = home / "costs.json"
+    rows = Rows([row(1)])
+    listener = Ledger(path, rows.recent, rows.sums, lambda: NOW, locked(home / "locks"))
+    handle = take(home / "locks" / "ledger.lock")
+    with pytest.raises(StoreError, match=rf"costs.json: .*held by process {os.getpid()}\b") as told:
+        listener.close()
+    assert told.value.next_step == "agentctl costs report"
+    assert not path.exists()
+    free(handle)
+    listener.close()
+    assert path.exists()
+
+
+def test_an_error_while_writing_frees_the_lock(home):
+    (home / "costs.json").mkdir(parents=True)
+    rows = Rows([row(1)])
+    listener = Ledger(home / "costs.json", rows.recent, rows.sums, lambda: NOW, locked(home))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="Is a directory"):
+            listener.close()
+
+
+def test_four_processes_at_once_leave_one_whole_file_and_one_copy_of_the_damaged_one(home):
+    path = home / "costs.json"
+    home.mkdir()
+    path.write_bytes(b"damaged")
+    code = (
+        "import sys; from pathlib import Path; from tests.test_ledger import *\n"
+        "path, size = Path(sys.argv[1]), int(sys.argv[2])\n"
+        "rows = Rows([row(n) for n in range(size)])\n"
+        "lock = locked(path.parent / 'locks', 30_000)\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "for _ in range(15): Ledger(path, rows.recent, rows.sums, lambda: NOW, lock).export()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": TOP}
+    sizes = (10, 20, 30, 40)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), str(size)], **pipes)
+        for size in sizes
+    ]
+    assert [writer.stdout.readline() for writer in writers] == [b"ready\n"] * 4
+    for writer in writers:
+        writer.stdin.write(b"\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=60)
+    assert [writer.returncode for writer in writers] == [0] * 4
+    assert len(json.loads(path.read_bytes())["records"]) in sizes
+    aside = home / "costs.json.corrupt-20261101T120000Z"
+    assert aside.read_bytes() == b"damaged"
+    assert sorted(home.iterdir()) == sorted([path, aside, home / "locks"])
+
+
+def test_a_run_whose_ledger_is_held_by_another_says_so_once_and_goes_on(tmp_path):
+    place = Place(tmp_path)
+    place.turns({"text": "done"})
+    handle = take(place.home / "locks" / "ledger.lock")
+    ran = place.run()
+    free(handle)
+    assert (ran.code, ran.out) == (0, "done\n")
+    assert ran.err.count("Cannot write the cost history") == 1
+    assert f"held by process {os.getpid()}" in " ".join(ran.err.split())

@@ -10,7 +10,7 @@ from agentctl import trust
 from agentctl.core.values import ContextPolicy, Limits, Rates
 from agentctl.errors import AgentctlError, ConfigError, UsageError
 from agentctl.settings import Settings, load
-from agentctl.settings_keys import KEYS
+from agentctl.settings_keys import KEYS, TABLES
 
 TOP = Path(__file__).resolve().parent.parent
 
@@ -28,8 +28,8 @@ class Place:
         self.project.mkdir(parents=True)
         self.user_file.parent.mkdir(parents=True)
 
-    def load(self, flags=None, cwd=None, **env):
-        return load(flags or {}, env={**self.env, **env}, cwd=cwd or self.project)
+    def load(self, flags=None, cwd=None, task=None, **env):
+        return load(flags or {}, env={**self.env, **env}, cwd=cwd or self.project, task=task)
 
     def trust(self):
         return trust.trust(self.state, self.project)
@@ -46,7 +46,7 @@ def test_without_anything_the_defaults_hold_and_say_so(place):
     assert settings.context() == ContextPolicy()
     assert settings.approve == "ask"
     assert set(settings.origins.values()) == {"default"}
-    assert set(settings.origins) == {*KEYS, "prices"}
+    assert set(settings.origins) == {*KEYS, *TABLES}
     assert settings.warnings == []
     assert settings.ledger == str(place.state / ".cost_history.json")
 
@@ -73,6 +73,7 @@ def test_every_documented_variable_is_read(place):
         LLM_MODEL="claude-sonnet-5-5",
         MAX_COST_PER_TASK="1",
         MAX_COST_PER_HOUR="2.50",
+        MAX_COST_PER_DAY="7",
         MAX_TOKENS_PER_TASK="200_000",
         MAX_CONTEXT_TOKENS="9000",
         KEEP_LAST_N_USER_MESSAGES="4",
@@ -80,7 +81,10 @@ def test_every_documented_variable_is_read(place):
     )
     assert (settings.provider, settings.model) == ("anthropic", "claude-sonnet-5-5")
     assert settings.limits() == Limits(
-        task_cost_micros=1_000_000, hour_cost_micros=2_500_000, task_tokens=200_000
+        task_cost_micros=1_000_000,
+        hour_cost_micros=2_500_000,
+        day_cost_micros=7_000_000,
+        task_tokens=200_000,
     )
     assert settings.context() == ContextPolicy(max_tokens=9000, keep_user=4, keep_assistant=0)
 
@@ -198,6 +202,21 @@ def test_bad_durations_are_refused(place, text):
         ("model", "a\x1b[2J"),
         ("model", "m" * 201),
         ("model", 5),
+        ("max_cost_day", "-1"),
+        ("max_cost_step", "much"),
+        ("max_credits", "1.5"),
+        ("max_credits_step", "-1"),
+        ("on_limit", "stop"),
+        ("wait_in_place", "none"),
+        ("account", ""),
+        ("account", "a b"),
+        ("account", "n" * 65),
+        ("tier", "../x"),
+        ("fallback", "openai"),
+        ("fallback", "openai/a,,openai/b"),
+        ("fallback", "openai/a\x1b[2J"),
+        ("fallback", ",".join(["openai/a"] * 21)),
+        ("fallback", 3),
         ("base_url", "ftp://x"),
         ("base_url", "localhost:8000"),
     ],
@@ -224,8 +243,9 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(place):
         ("model = 'a'\nprices = 3", 2, "prices: not a table"),
         ('[prices."openai"]\ninput = 1\noutput = 1', 1, "not a table named provider/model"),
         ('\n[prices."a/b"]\ninput = 1\n', 2, "output is missing"),
-        ('[prices."a/b"]\ninput = -1\noutput = 1', 1, "input: -1 is negative"),
+        ('[prices."a/b"]\ninput = -1\noutput = 1', 2, "input: -1 is negative"),
         ('[prices."a/b"]\ninput = 1\noutput = 1\nreasoning = 1', 1, "'reasoning' is not a price"),
+        ('[tiers.a]\nmodel = "x"\n[prices."b/c"]\ninput = 1\noutput = 1\n[x]', 6, "x: there is no"),
         ('[prices.a]\nb = {input = 1, output = 1}', 1, "not a table named provider/model"),
     ],
 )  # fmt: skip
@@ -284,7 +304,7 @@ def test_prices_are_read_and_cached_input_without_a_price_costs_as_much_as_other
         "openai/my-model": Rates(1_250_000, 1_250_000, 1_250_000, 10_000_000, "configuration"),
         "openai/full": Rates(2_000_000, 37_500, 2_500_000, 8_000_000, "configuration"),
     }
-    assert settings.origins['prices."openai/full"'] == str(place.user_file)
+    assert settings.origins["prices.openai/full"] == str(place.user_file)
 
 
 def test_the_project_file_is_searched_upward_but_not_in_the_home_folder(place):

@@ -28,16 +28,26 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trust": {"errors", "atomic"},
     "registry": {"errors"},
     "settings_keys": {"quantities"},
-    "settings_files": {"core", "errors", "quantities", "settings_keys", "trust"},
-    "settings": {"core", "errors", "paths", "settings_files", "settings_keys", "trust"},
+    "settings_files": {"errors", "quantities", "settings_keys", "trust"},
+    "settings_tables": {"core", "errors", "quantities", "settings_files", "settings_keys"},
+    "settings_values": {"core", "errors"},
+    "settings": {"core", "errors", "paths", "trust"}
+    | {"settings_files", "settings_keys", "settings_tables", "settings_values"},
     "control": BASE | {"paths", "store"},
+    "forecast": {"core"},
+    "books": {"control", "core", "errors", "forecast", "listeners", "pricing", "registry"}
+    | {"reports", "settings", "store"},
     "cost_lines": {"control", "core", "reports", "settings", "store"},
+    "limits_desk": {"control", "core", "errors", "quantities", "settings", "store"},
+    "limit_lines": {"control", "core", "limits_desk", "reports", "settings", "store"},
 }
+MAY_IMPORT["assembly"] = BASE | {"control", "counting", "listeners", "pricing"}
+MAY_IMPORT["assembly"] |= {"providers", "registry", "run", "store"}
 MAY_IMPORT["app"] = {*MAY_IMPORT, "app"} - {"providers", "tools", "reports", "cost_lines"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT} - {"providers", "tools", "run"}
-CORE_IMPORTS = {"__future__", "collections.abc", "msgspec", "typing", "agentctl"}
+CORE_IMPORTS = {"__future__", "collections.abc", "hashlib", "msgspec", "typing", "agentctl"}
 CORE_NEVER = {"asyncio", "time", "random", "open", "os", "sqlite3"}
-CORE_ORDER = ("values", "events", "context", "state", "limits", "guards", "decide")
+CORE_ORDER = ("values", "events", "context", "breaker", "state", "limits", "guards", "decide")
 REPORTS_IMPORT = CORE_IMPORTS | {"rich", "datetime", "unicodedata"}
 LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 LONG = {"agentctl/store/migrations.py m001_first_tables"}  # a schema is a list and never changes

@@ -22,15 +22,34 @@ COMMANDS: dict[str, str] = {
     "list": "control:list_tasks",
     "show": "control:show_task",
     "pause": "control:pause",
-    "resume": "control:resume",
+    "resume": "resume:resume",
     "cancel": "control:cancel",
     "costs report": "costs:report",
+    "costs show": "costs:show",
+    "costs status": "books:status",
+    "costs forecast": "books:forecast",
+    "costs check": "books:check",
+    "costs rebuild": "books:rebuild",
+    "costs prices": "books:prices",
+    "limits show": "limits:show",
+    "limits set": "limits:set_limits",
+    "credits show": "limits:show_credits",
+    "credits add": "limits:add_credits",
+    "credits set": "limits:set_credits",
     "info": "info:info",
     "trust": "info:trust",
     "untrust": "info:untrust",
 }
 """Command, or group and command, to "file:function" in this folder."""
-GROUPS = {"costs": "What model calls cost."}
+GROUPS = {
+    "costs": "What model calls cost.",
+    "limits": "Limits, their use, and changing those of a task.",
+    "credits": "Prepaid credits of accounts.",
+}
+DEFAULTS = {"limits": "show", "credits": "show"}
+"""What a group does where none of its commands is named."""
+NEGATIVE = frozenset({"credits add"})
+"""Commands whose argument may be a number below 0, which looks like an option."""
 HELP = "Run LLM agents that never overspend and never lose or silently repeat work."
 
 
@@ -49,12 +68,23 @@ def build(words: Sequence[str] = ()) -> typer.Typer:
             groups[group] = _typer(GROUPS[group])
             groups[group].callback()(_group)
             app.add_typer(groups[group], name=group)
-        (groups[group] if group else app).command(last)(command)
+        context = {"ignore_unknown_options": True} if name in NEGATIVE else None
+        (groups[group] if group else app).command(last, context_settings=context)(command)
     return app
+
+
+def with_default(words: Sequence[str]) -> list[str]:
+    """The words of a command line, with a group's default command where none is named."""
+    default = DEFAULTS.get(words[0]) if words else None
+    if default is None or words[1:2] == ["--help"]:
+        return list(words)
+    named = len(words) > 1 and f"{words[0]} {words[1]}" in COMMANDS
+    return list(words) if named else [words[0], default, *words[1:]]
 
 
 def invoke(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors are shown, never raised."""
+    arguments = with_default(arguments)
     command = typer.main.get_command(build(arguments))
     try:
         result = command.main(arguments, prog_name="agentctl", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""list, show, pause, resume, cancel."""
+"""list, show, pause, cancel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from agentctl.cli import options as o
 from agentctl.cli.output import say, say_json, show, tell
 
 Task = Annotated[str, typer.Argument(metavar="TASK_ID", help="Id, unique prefix, name or @last.")]
@@ -81,57 +80,6 @@ def cancel(task: Task, reason: Reason = "", json: Json = False) -> None:
         row = desk.find(task)
         message = desk.cancel(row, reason=reason)
     _answer(json, row.id, message, "")
-
-
-def resume(
-    task: Annotated[
-        str, typer.Argument(metavar="[TASK_ID]", help="Id, unique prefix, name or @last.")
-    ] = "",
-    everything: Annotated[
-        bool, typer.Option("--all", help="Every interrupted or paused task, one after the other.")
-    ] = False,
-    max_cost: o.MaxCost = None,
-    max_cost_hour: o.MaxCostHour = None,
-    max_tokens: o.MaxTokens = None,
-    max_steps: o.MaxSteps = None,
-    timeout: o.Timeout = None,
-    provider: o.Provider = None,
-    model: o.Model = None,
-    approve: o.Approve = None,
-    on_unknown: Annotated[
-        str,
-        typer.Option(
-            metavar="ask|rerun|skip|tell",
-            help="What to do with a call that was cut off and may have happened.",
-        ),
-    ] = "tell",
-    allow_unpriced: o.AllowUnpriced = None,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
-    output: o.Output = None,
-) -> int:
-    """Go on with a stopped or interrupted task. E.g.: agentctl resume @last --max-cost 1.00"""
-    from agentctl.cli.session import Screen, resume_tasks  # the runner and all that it needs
-
-    limits = {
-        "max_cost": max_cost,
-        "max_cost_hour": max_cost_hour,
-        "max_tokens": max_tokens,
-        "max_steps": max_steps,
-        "timeout": timeout,
-        "allow_unpriced": allow_unpriced,
-    }
-    return resume_tasks(
-        task,
-        everything=everything,
-        limits=limits,
-        provider=provider or "",
-        model=model or "",
-        approve=approve,
-        on_unknown=on_unknown,
-        screen=Screen(json=json, quiet=quiet, verbose=verbose, output=output),
-    )
 
 
 def _as_dict(row: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def _shown(field: str, value: object) -> str:
         return usd(value)
     if isinstance(value, int) and field.endswith("_ms"):
         return f"{value / 1000:g}s"
-    text = str(value)
+    text = ",".join(value) if isinstance(value, tuple) else str(value)
     return (text if len(text) <= 60 else text[:59] + "…") or "-"
 
 

@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
+
+LIMITS = (
+    "max_cost",
+    "max_cost_hour",
+    "max_cost_day",
+    "max_cost_step",
+    "max_tokens",
+    "max_steps",
+    "timeout",
+    "max_credits",
+    "max_credits_step",
+    "on_limit",
+    "wait_in_place",
+    "allow_unpriced",
+)
+"""Settings that a task is begun with and that a resume may change: a parameter has their name."""
+
+CHOICES = ("provider", "model", "fallback", "account", "tier", "system", "approve")
+"""Other settings that only a new task takes as they are."""
+
+
+def picked(parameters: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
+    """Return the parameters of these names, as flags for `settings`."""
+    return {name: parameters[name] for name in names}
+
 
 MaxCost = Annotated[
     str | None, typer.Option(metavar="USD", help="Most this task may spend, e.g. 0.50.")
 ]
 MaxCostHour = Annotated[
     str | None, typer.Option(metavar="USD", help="Most all tasks may spend in an hour.")
+]
+MaxCostDay = Annotated[
+    str | None, typer.Option(metavar="USD", help="Most all tasks may spend in 24 hours.")
+]
+MaxCostStep = Annotated[
+    str | None, typer.Option(metavar="USD", help="Most one call of the model may cost.")
 ]
 MaxTokens = Annotated[
     str | None, typer.Option(metavar="N", help="Most tokens processed anew by this task.")
@@ -19,11 +51,38 @@ MaxSteps = Annotated[str | None, typer.Option(metavar="N", help="Most answers of
 Timeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="Most running time: 90s, 5m, 1h.")
 ]
+MaxCredits = Annotated[
+    str | None, typer.Option(metavar="N", help="Most credits this task may use.")
+]
+MaxCreditsStep = Annotated[
+    str | None, typer.Option(metavar="N", help="Most credits one step may use.")
+]
+OnLimit = Annotated[
+    str | None, typer.Option(metavar="pause|fail|wait", help="What reaching a limit does.")
+]
+WaitInPlace = Annotated[
+    str | None, typer.Option(metavar="TIME", help="A longer wait frees the process: 60s, 5m.")
+]
+Fallback = Annotated[
+    str | None,
+    typer.Option(metavar="LIST", help="Asked instead, in order: provider/model,provider/model."),
+]
 Provider = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="anthropic, openai, ollama, offline or scripted."),
 ]
 Model = Annotated[str | None, typer.Option(metavar="NAME", help="The provider's name for it.")]
+Account = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Whose calls and credits these are.")
+]
+Tier = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set of limits.")]
+Cwd = Annotated[
+    str | None, typer.Option(metavar="DIR", help="The workspace; default: this folder.")
+]
+System = Annotated[str | None, typer.Option(metavar="TEXT", help="Added to the system prompt.")]
+Script = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Turns for the scripted provider.")
+]
 Approve = Annotated[
     str | None,
     typer.Option(metavar="auto|ask|never|read-only", help="Who allows calls that change things."),
@@ -31,6 +90,10 @@ Approve = Annotated[
 AllowUnpriced = Annotated[
     bool | None,
     typer.Option("--allow-unpriced", help="Run a model without a known price.", show_default=False),
+]
+Estimate = Annotated[
+    bool,
+    typer.Option("--estimate", help="Say what it will probably cost; no call is made."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON lines on stdout.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print the result only.")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -45,7 +44,8 @@ def say_json(value: Any) -> None:
 
 def paragraphs(text: str) -> None:
     """Write lines for the person, on stderr, wrapped to the terminal."""
-    import shutil  # here, because not every command says so much
+    import shutil  # these, because not every command says so much
+    import textwrap
 
     width = min(shutil.get_terminal_size((PIPED_WIDTH, 24)).columns, 100)
     for line in text.splitlines():

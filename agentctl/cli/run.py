@@ -18,43 +18,36 @@ def run(
     ] = None,
     provider: o.Provider = None,
     model: o.Model = None,
+    fallback: o.Fallback = None,
     max_cost: o.MaxCost = None,
     max_cost_hour: o.MaxCostHour = None,
+    max_cost_day: o.MaxCostDay = None,
+    max_cost_step: o.MaxCostStep = None,
     max_tokens: o.MaxTokens = None,
     max_steps: o.MaxSteps = None,
     timeout: o.Timeout = None,
-    cwd: Annotated[
-        str | None, typer.Option(metavar="DIR", help="The workspace; default: this folder.")
-    ] = None,
+    max_credits: o.MaxCredits = None,
+    max_credits_step: o.MaxCreditsStep = None,
+    on_limit: o.OnLimit = None,
+    wait_in_place: o.WaitInPlace = None,
+    account: o.Account = None,
+    tier: o.Tier = None,
+    cwd: o.Cwd = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="A name to find the task by.")] = "",
-    system: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Added to the system prompt.")
-    ] = None,
+    system: o.System = None,
     approve: o.Approve = None,
-    script: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Turns for the scripted provider.")
-    ] = None,
+    script: o.Script = None,
     allow_unpriced: o.AllowUnpriced = None,
+    estimate: o.Estimate = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
     output: o.Output = None,
 ) -> int:
     """Work towards a goal. E.g.: agentctl run 'Find all TODOs and write them to todos.md'"""
+    flags = o.picked(locals(), (*o.LIMITS, *o.CHOICES))
     from agentctl.cli.session import Screen, run_goal  # the runner and all that it needs
 
-    flags = {
-        "provider": provider,
-        "model": model,
-        "max_cost": max_cost,
-        "max_cost_hour": max_cost_hour,
-        "max_tokens": max_tokens,
-        "max_steps": max_steps,
-        "timeout": timeout,
-        "system": system,
-        "approve": approve,
-        "allow_unpriced": allow_unpriced,
-    }
     return run_goal(
         goal,
         file=file,
@@ -62,5 +55,6 @@ def run(
         name=name,
         script=script,
         flags=flags,
+        estimate=estimate,
         screen=Screen(json=json, quiet=quiet, verbose=verbose, output=output),
     )

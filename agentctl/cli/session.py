@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
 from agentctl.cli.output import console, paragraphs, say, say_json, tell
 from agentctl.control import Desk
-from agentctl.errors import EXIT_CODES, AgentctlError, UsageError
+from agentctl.core.state import fold
+from agentctl.errors import EXIT_CODES, AgentctlError, NotResumable, TaskBusy, UsageError
 from agentctl.listeners.jsonl import JsonLines
 from agentctl.listeners.progress import Progress
 from agentctl.ports import Listener
@@ -39,15 +40,20 @@ def run_goal(
     name: str,
     script: str | None,
     flags: Mapping[str, object],
+    estimate: bool,
     screen: Screen,
 ) -> int:
-    """Create a task and drive it; return the exit code."""
+    """Create a task and drive it, or only say what it may cost; return the exit code."""
     workspace = _workspace(cwd)
     chosen = settings.load(flags, env=os.environ, cwd=workspace)
     if script and not chosen.provider:
         chosen = settings.load({**flags, "provider": "scripted"}, env=os.environ, cwd=workspace)
     for warning in chosen.warnings:
         tell(f"Note: {warning}")
+    if estimate:
+        from agentctl.cli.estimate import estimate_goal  # here, because runs do not need it
+
+        return estimate_goal(chosen, json=screen.json)
     order = app.Order(
         goal=read_goal(goal, file),
         settings=chosen,
@@ -65,17 +71,21 @@ def resume_tasks(
     task: str,
     *,
     everything: bool,
+    due: bool,
     limits: Mapping[str, object],
     provider: str,
     model: str,
+    fallback: str | None,
     approve: str | None,
     on_unknown: str,
     screen: Screen,
 ) -> int:
-    """Go on with one task or with all that stand still; return the exit code."""
-    if bool(task) == everything:
+    """Go on with one task, all that stand still or all that are due; return the exit code."""
+    if [bool(task), everything, due].count(True) != 1:
         raise UsageError(
-            "Which task?", next_step="Type: agentctl resume TASK_ID   or: agentctl resume --all"
+            "Which task?",
+            next_step="Type one of: agentctl resume TASK_ID   agentctl resume --all   "
+            "agentctl resume --due",
         )
     if on_unknown not in ("ask", "rerun", "skip", "tell"):
         raise UsageError(
@@ -89,27 +99,34 @@ def resume_tasks(
         "model": model,
         "on_unknown": on_unknown,
         "approve": settings.read_flag("approve", approve) if approve else None,
+        "fallback": None if fallback is None else settings.read_flag("fallback", fallback),
     }
     with Desk() as desk:
-        if not everything:
+        if task:
             return _resume(desk, desk.find(task).id, screen, changes)
-        return _resume_all(desk, screen, changes)
+        return _resume_all(desk, app.due(desk) if due else app.resumable(desk), screen, changes)
 
 
 def _resume(desk: Desk, task_id: str, screen: Screen, changes: Mapping[str, Any]) -> int:
     """Go on under the settings of the task's own folder, wherever this is typed."""
-    folder = Path(desk.find(task_id).cwd)
-    place = folder if folder.is_dir() else settings.here()
-    chosen = settings.load({}, env=os.environ, cwd=place)
+    row = desk.find(task_id)
+    created = fold(desk.store.read(task_id)[:1]).created
+    place = Path(row.cwd) if Path(row.cwd).is_dir() else settings.here()
+    begun = {"account": row.account, "tier": created.tier}
+    chosen = settings.load({}, env=os.environ, cwd=place, task=begun)
     return _drive(desk, task_id, chosen, screen, changes)
 
 
-def _resume_all(desk: Desk, screen: Screen, changes: Mapping[str, Any]) -> int:
+def _resume_all(
+    desk: Desk, task_ids: Sequence[str], screen: Screen, changes: Mapping[str, Any]
+) -> int:
     """One after the other; one that fails does not keep the others waiting."""
     code = EXIT_CODES["done"]
-    for task_id in app.resumable(desk):
+    for task_id in task_ids:
         try:
             ended = _resume(desk, task_id, screen, changes)
+        except (TaskBusy, NotResumable):
+            continue  # another process took it up since the list was read
         except AgentctlError as error:
             tell(f"{task_id}: {error}")
             ended = error.exit_code
@@ -141,6 +158,7 @@ def _drive(
         ledger=Path(chosen.ledger),
         prices=chosen.prices,
         silence_ms=chosen.silence_timeout_ms,
+        shared=chosen.limits(),
         **changes,
     )
     with signals.leaving(task_id, tell):
@@ -167,6 +185,11 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
                 "unpriced_calls": state.unpriced,
                 "tokens_processed": state.tokens_processed,
                 "tokens_total": state.tokens_total,
+                "account": state.created.account,
+                "switched": [
+                    {"provider": event.provider, "model": event.model, "why": event.why}
+                    for event in state.switches
+                ],
             }
         )
         return

@@ -9,10 +9,12 @@ call is never parted from its result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from agentctl.core.events import ContextPruned
-from agentctl.core.values import ContextPolicy, Message
+from agentctl.core.values import ContextPolicy, Message, ToolSpec
 
 MARGIN_ANCHORED_PERCENT = 105
 MARGIN_FIRST_PERCENT = 125
@@ -53,6 +55,16 @@ def estimate_tokens(
         # never is more taken off than its share of the bytes.
         tokens = max(tokens, anchor_tokens * sent_bytes // max(anchor_bytes, 1))
     return tokens * MARGIN_FIRST_PERCENT // 100 + 16
+
+
+def request_key(
+    home: tuple[str, str], system: str, sent: Sequence[Message], specs: Mapping[str, ToolSpec]
+) -> str:
+    """Hash of a whole request: the same question, to the same model, with the same tools."""
+    import hashlib  # here, because few tasks have fallbacks and it is slow to load
+
+    parts = (home, system, tuple(sent), tuple(specs.values()))
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
 
 
 def stub(message: Message) -> Message:

@@ -12,11 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agentctl.core import events as e
-from agentctl.core.context import plan
-from agentctl.core.guards import GUARDS, Deny
+from agentctl.core.context import plan, request_key
+from agentctl.core.guards import Deny, model_verdict, tool_verdict
+from agentctl.core.guards.balance import price_of_model
 from agentctl.core.guards.cost import reserve_micros
+from agentctl.core.guards.verdict import strictest
 from agentctl.core.limits import level, uses
-from agentctl.core.state import ENDS, STUMBLES_MAX, State
+from agentctl.core.state import CACHED, ENDS, STUMBLES_MAX, State
 from agentctl.core.values import Millis, ToolCall, ToolSpec, View
 
 
@@ -65,6 +67,11 @@ UNKNOWN = (
 )
 SKIPPED = "Interrupted, outcome unknown; the user chose not to run it again."
 DENIED_BY_USER = "Denied by the user. Do not try the same again; find another way or ask."
+UNAVAILABLE = (
+    "Not available now: {reason}. It will be tried again in a while; find another way until then."
+)
+OUTAGES = frozenset({"quota"})
+"""Permanent failures that another provider may not have; the rest is told to the user at once."""
 OVERFLOWS_MAX = 4
 """Requests in a row that are too long for the model before the task stops."""
 DENIED = {
@@ -86,21 +93,19 @@ def decide(state: State, view: View) -> Action:
     return _ask_model(state, view)
 
 
-def _settle_model(state: State, view: View) -> Action | None:
-    asked = state.asked
-    if asked is None:
-        return None
-    return Record(
-        (
-            e.ModelFailed(
-                "interrupted",
-                "the program ended before the answer came; charged at its reserve",
-                retriable=True,
-                charged_micros=asked.reserve_micros,
-                charged_tokens=asked.reserve_tokens,
-            ),
-        )
+def in_doubt(asked: e.ModelAsked) -> e.ModelFailed:
+    """The fact of a call whose process died: it may have been billed, so it costs its reserve."""
+    return e.ModelFailed(
+        "interrupted",
+        "the program ended before the answer came; charged at its reserve",
+        retriable=True,
+        charged_micros=asked.reserve_micros,
+        charged_tokens=asked.reserve_tokens,
     )
+
+
+def _settle_model(state: State, view: View) -> Action | None:
+    return None if state.asked is None else Record((in_doubt(state.asked),))
 
 
 def _end(state: State, view: View) -> Action | None:
@@ -145,22 +150,68 @@ def _ask_user(state: State, view: View) -> Action | None:
 
 
 def _run_tools(state: State, view: View) -> Action | None:
-    if not state.pending:
+    """Start the open calls that the guards let through; the others wait for the next decision."""
+    planned: list[ToolCall] = []
+    specs: list[ToolSpec] = []
+    held: list[tuple[Deny, str]] = []
+    for call in sorted(state.pending.values(), key=lambda call: -view.specs[call.name].priority):
+        spec = view.specs[call.name]
+        deny = tool_verdict(state, view, spec, specs)
+        if deny is None:
+            planned.append(call)
+            specs.append(spec)
+        elif deny.guard == "circuit":
+            text = UNAVAILABLE.format(reason=deny.reason)
+            ended = e.ToolEnded(call.id, call.name, text, "unavailable")
+            return Record((*_told(state, deny, call.name), ended))
+        else:
+            held.append((deny, call.name))
+    if planned:
+        prices = state.limits.credits
+        intents = (
+            e.ToolStarted(call.id, call.name, spec.repeat, spec.category, prices.get(call.name, 0))
+            for call, spec in zip(planned, specs, strict=True)
+        )
+        return RunTools(tuple(planned), tuple(intents))
+    worst = strictest(deny for deny, _ in held)
+    if worst is None:
         return None
-    over = _time_is_up(state, view)
-    if over is not None:
-        return over
-    calls = tuple(sorted(state.pending.values(), key=lambda call: -view.specs[call.name].priority))
-    intents = tuple(e.ToolStarted(c.id, c.name, view.specs[c.name].repeat) for c in calls)
-    return RunTools(calls, intents)
+    return _held_up(state, view, worst, next(tool for deny, tool in held if deny is worst))
 
 
-def _time_is_up(state: State, view: View) -> Action | None:
-    cap_ms = state.limits.wall_ms
-    used_ms = state.active_ms + max(view.now_ms - state.last_ms, 0)
-    if cap_ms is None or used_ms < cap_ms:
-        return None
-    return Record((e.Stopped("limit", "the running time is up", "wall_ms", used_ms, cap_ms, 1),))
+def _told(state: State, deny: Deny, tool: str) -> tuple[e.Event, ...]:
+    """The event of a refusal, unless it has been told since the last call went out."""
+    if (deny.limit, deny.cap) in state.blocked:
+        return ()
+    return (
+        e.LimitReached(
+            deny.guard,
+            deny.limit,
+            deny.used,
+            deny.cap,
+            deny.need,
+            deny.unit,
+            tool,
+            deny.wake_ms,
+        ),
+    )
+
+
+def _held_up(state: State, view: View, deny: Deny, tool: str = "") -> Action:
+    """Sleep, park, pause or fail: what a refusal means under the user's --on-limit."""
+    told, limits = _told(state, deny, tool), state.limits
+    if deny.wake_ms and (deny.patient or limits.on_limit == "wait"):
+        if told:
+            return Record(told)
+        if deny.wake_ms - view.now_ms <= limits.wait_in_place_ms:
+            return Sleep(deny.wake_ms, deny.reason)
+        outcome = "waiting"
+    else:
+        outcome = "failed" if limits.on_limit == "fail" else "limit"
+    stopped = e.Stopped(
+        outcome, deny.reason, deny.limit, deny.used, deny.cap, deny.need, deny.wake_ms
+    )
+    return Record((*told, stopped))
 
 
 def _give_up(state: State, view: View) -> Action | None:
@@ -172,11 +223,14 @@ def _give_up(state: State, view: View) -> Action | None:
         return Record((e.Stopped("failed", reason),))
     if failure is None or _is_overflow(state):
         return None
+    if state.provider == CACHED:
+        return Record((e.Stopped("failed", f"{state.switches[-1].why}; {failure.detail}"),))
     if not failure.retriable:
-        return Record((e.Stopped("failed", failure.detail),))
+        switched = _switch(state, failure.detail) if failure.reason in OUTAGES else None
+        return switched or Record((e.Stopped("failed", failure.detail),))
     if state.failures >= state.limits.attempts:
         reason = f"{failure.detail} (after {state.failures} tries)"
-        return Record((e.Stopped("failed", reason),))
+        return _switch(state, reason) or Record((e.Stopped("failed", reason),))
     if failure.retry_at_ms <= view.now_ms:
         return None
     why = f"{failure.reason}: {failure.detail}"
@@ -185,9 +239,21 @@ def _give_up(state: State, view: View) -> Action | None:
     return Sleep(failure.retry_at_ms, why)
 
 
+def _switch(state: State, why: str) -> Record | None:
+    """Go on with the next fallback; after the last one an earlier answer may do."""
+    if not state.fallbacks or state.provider == CACHED:
+        return None
+    here = f"{state.provider}/{state.model}"
+    for name in ("/".join(state.home), *state.fallbacks):
+        if name != here and name not in state.tried:
+            provider, _, model = name.partition("/")
+            return Record((e.Switched(provider, model, why),))
+    return Record((e.Switched(CACHED, "answer", why),))
+
+
 def _warn(state: State, view: View) -> Action | None:
     facts = []
-    for name, used, cap in uses(state):
+    for name, used, cap in uses(state, view.shared):
         reached = level(used, cap)
         if reached == "over":
             reached = "critical"
@@ -213,34 +279,32 @@ def _ask_model(state: State, view: View) -> Action:
         return Record((prune,))
     if state.failure is not None and _is_overflow(state):
         return Record((e.Stopped("failed", state.failure.detail),))
-    output_cap = quote.max_output
-    for guard in GUARDS:
-        verdict = guard(state, view, output_cap)
-        if isinstance(verdict, Deny):
-            return Record(
-                (
-                    e.Stopped(
-                        "limit",
-                        verdict.reason,
-                        verdict.limit,
-                        verdict.used,
-                        verdict.cap,
-                        verdict.need,
-                        verdict.wake_ms,
-                    ),
-                )
-            )
-        output_cap = verdict
+    verdict = model_verdict(state, view)
+    if isinstance(verdict, Deny):
+        if verdict.guard == "circuit":
+            switched = _switch(state, verdict.reason)
+            if switched is not None:
+                return Record((*_told(state, verdict, ""), *switched.facts))
+        return _held_up(state, view, verdict)
     return CallModel(
         e.ModelAsked(
             state.calls + 1,
             state.provider,
             state.model,
-            reserve_micros(quote, output_cap),
-            quote.input_tokens + output_cap,
-            output_cap,
+            reserve_micros(quote, verdict),
+            quote.input_tokens + verdict,
+            verdict,
+            credits=price_of_model(state),
+            request=_request(state, view),
         )
     )
+
+
+def _request(state: State, view: View) -> str:
+    """The hash under which the answer is kept, where it may be wanted again."""
+    if not state.fallbacks:
+        return ""
+    return request_key(state.home, state.created.system, state.sent, view.specs)
 
 
 def _is_overflow(state: State) -> bool:

@@ -43,6 +43,12 @@ class TaskCreated(Event, frozen=True, gc=False):
     approve: Approve = "ask"
     options: dict[str, str] = {}
     """Provider settings without secrets: a script's path, a base URL."""
+    account: str = "default"
+    """Whose calls and credits these are."""
+    tier: str = ""
+    """The named set of limits that was chosen, if one was."""
+    fallbacks: tuple[str, ...] = ()
+    """"provider/model" to go on with, in this order, when the one before does not answer."""
 
 
 class ModelAsked(Event, frozen=True, gc=False):
@@ -57,6 +63,10 @@ class ModelAsked(Event, frozen=True, gc=False):
     reserve_tokens: int
     output_cap: int
     purpose: str = "step"
+    credits: int = 0
+    """Taken from the account's balance."""
+    request: str = ""
+    """Hash of the whole request, kept where fallbacks may want its answer again."""
 
 
 class ModelAnswered(Event, frozen=True, gc=False):
@@ -85,6 +95,8 @@ class ModelFailed(Event, frozen=True, gc=False):
     """0 when certainly not billed, else the reserve; None when unpriced."""
     charged_tokens: int = 0
     retry_at_ms: Millis = 0
+    credits_back: int = 0
+    """Credits of the intent, given back because the call was certainly not billed."""
 
 
 class ToolApproved(Event, frozen=True, gc=False):
@@ -102,6 +114,9 @@ class ToolStarted(Event, frozen=True, gc=False):
     call_id: str
     tool: str
     repeat: Repeat
+    category: str = "default"
+    credits: int = 0
+    """Taken from the account's balance."""
 
 
 class ToolEnded(Event, frozen=True, gc=False):
@@ -111,7 +126,7 @@ class ToolEnded(Event, frozen=True, gc=False):
     tool: str
     text: str
     status: str = "ok"
-    """ok, error, invalid, denied, timeout, cut, unknown, skipped."""
+    """ok, error, invalid, denied, timeout, broken, unavailable, cut, unknown, skipped."""
     duration_ms: Millis = 0
     output_ref: str = ""
     """Content hash of the whole output when `text` is only its head and tail."""
@@ -136,6 +151,25 @@ class LimitWarned(Event, frozen=True, gc=False):
     """warning (80 %) or critical (95 %)."""
     used: int
     cap: int
+
+
+class LimitReached(Event, frozen=True, gc=False):
+    """Fact: a guard did not let the next call go. Told once, until a call goes again."""
+
+    guard: str
+    """rate, cost, tokens, steps, credits, circuit or timeout."""
+    limit: str
+    """Name of the limit, e.g. hour_cost_micros, or of the circuit, e.g. provider:openai."""
+    used: int
+    cap: int
+    need: int
+    """What the call would have needed at least."""
+    unit: str
+    """micros, tokens, steps, ms, credits, calls or failures."""
+    tool: str = ""
+    """The tool that was to be called; empty for a model call."""
+    opens_ms: Millis = 0
+    """When the limit will allow more by itself; 0: never."""
 
 
 class LimitChanged(Event, frozen=True, gc=False):
@@ -174,6 +208,15 @@ class Stopped(Event, frozen=True, gc=False):
     wake_ms: Millis = 0
 
 
+class Switched(Event, frozen=True, gc=False):
+    """Fact: from now on another provider is asked, because the one before does not answer."""
+
+    provider: str
+    """"cached" stands for an earlier answer to the same request."""
+    model: str
+    why: str
+
+
 class Resumed(Event, frozen=True, gc=False):
     """Fact: a process took the task up again."""
 
@@ -182,6 +225,8 @@ class Resumed(Event, frozen=True, gc=False):
     provider: str = ""
     model: str = ""
     approve: Approve | None = None
+    fallbacks: tuple[str, ...] | None = None
+    """New ones; None: as before."""
 
 
 class Finished(Event, frozen=True, gc=False):
@@ -204,10 +249,12 @@ KINDS: dict[str, type[Event]] = {
         ToolEnded,
         ContextPruned,
         LimitWarned,
+        LimitReached,
         LimitChanged,
         PauseRequested,
         CancelRequested,
         Stopped,
+        Switched,
         Resumed,
         Finished,
     )

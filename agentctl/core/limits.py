@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentctl.core.state import State
+from agentctl.core.values import Shared
 
 WARNING_PERCENT = 80
 CRITICAL_PERCENT = 95
@@ -23,8 +24,11 @@ def level(used: int, cap: int) -> str:
     return "ok"
 
 
-def uses(state: State) -> Iterator[tuple[str, int, int]]:
-    """Yield name, use and cap of each limit of the task itself; the name ends in its unit."""
+def uses(state: State, shared: Shared | None = None) -> Iterator[tuple[str, int, int]]:
+    """Yield name, use and cap of each limit that fills up; the name ends in its unit.
+
+    Those that all tasks share are left out where `shared` is None.
+    """
     limits = state.limits
     if limits.task_cost_micros is not None:
         yield "task_cost_micros", state.spent_micros, limits.task_cost_micros
@@ -34,6 +38,14 @@ def uses(state: State) -> Iterator[tuple[str, int, int]]:
         yield "steps", state.steps, limits.steps
     if limits.wall_ms is not None:
         yield "wall_ms", state.active_ms, limits.wall_ms
+    if limits.task_credits is not None and state.credits_spent:
+        yield "task_credits", state.credits_spent, limits.task_credits
+    if shared is None:
+        return
+    if limits.hour_cost_micros is not None:
+        yield "hour_cost_micros", shared.hour_spent_micros, limits.hour_cost_micros
+    if limits.day_cost_micros is not None:
+        yield "day_cost_micros", shared.day_spent_micros, limits.day_cost_micros
 
 
 def ceil_div(dividend: int, divisor: int) -> int:

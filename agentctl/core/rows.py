@@ -5,7 +5,20 @@ from __future__ import annotations
 from msgspec import Struct
 
 from agentctl.core.events import Recorded
-from agentctl.core.values import Micros, Millis
+from agentctl.core.values import Breaker, Limits, Micros, Millis
+
+
+class Gate(Struct, frozen=True):
+    """Limits that all tasks share: tested in the transaction that writes an intent."""
+
+    account: str = "default"
+    hour_cap_micros: Micros | None = None
+    day_cap_micros: Micros | None = None
+    limits: Limits | None = None
+    """For calls a minute; None: as many as one likes."""
+    paced: bool = True
+    """The model is elsewhere: its calls count as category "ai" and its provider has a circuit."""
+    breaker: Breaker = Breaker()
 
 
 class Appended(Struct, frozen=True):
@@ -14,7 +27,8 @@ class Appended(Struct, frozen=True):
     recorded: tuple[Recorded, ...]
     """Everything new to the caller, in order: others' events first, then what was accepted."""
     refused: str = ""
-    """Why the intents were not written: "" (they were), "news" or "hour"."""
+    """Why the intents were not written: "" (they were), "news", or the guard that was in the way:
+    cost, rate, credits or circuit."""
 
 
 class StoredOutput(Struct, frozen=True):
@@ -46,6 +60,9 @@ class TaskRow(Struct, frozen=True):
     """The process that drives or last drove it; 0 if none."""
     wake_ms: Millis
     limit_micros: Micros | None = None
+    account: str = "default"
+    active_ms: Millis = 0
+    """Running time, as far as runs came to an end."""
 
 
 class UsageRow(Struct, frozen=True):
@@ -73,3 +90,4 @@ class UsageRow(Struct, frozen=True):
     response_id: str
     task_name: str = ""
     cwd: str = ""
+    account: str = "default"

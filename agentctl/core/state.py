@@ -21,6 +21,9 @@ FINAL = frozenset({"done", "cancelled"})
 RESUMABLE = frozenset({"paused", "limit", "waiting", "failed"})
 ENDS = FINAL | RESUMABLE
 
+CACHED = "cached"
+"""The provider that stands for an earlier answer to the same request."""
+
 EMPTY_NUDGE = "Your last reply was empty. Go on with the next step, or give the final answer."
 LENGTH_NUDGE = "Your last reply was cut at the output limit. Go on exactly where it stopped."
 STUMBLES_MAX = 3
@@ -39,6 +42,12 @@ class State(Struct):
     model: str = ""
     approve: Approve = "ask"
     on_unknown: str = "tell"
+    home: tuple[str, str] = ("", "")
+    """Provider and model that the user chose; others answer only in their place."""
+    fallbacks: tuple[str, ...] = ()
+    switches: list[e.Switched] = []
+    tried: set[str] = set()
+    """"provider/model" that were given up since the last answer."""
 
     messages: list[Message] = []
     sizes_bytes: list[int] = []
@@ -59,8 +68,13 @@ class State(Struct):
     calls: int = 0
     steps: int = 0
     active_ms: Millis = 0
+    credits_spent: int = 0
+    step_credits: int = 0
+    """By the last model call and the tools it asked for."""
     warned: dict[str, tuple[str, int]] = {}
     """Level and cap that the user was last warned of, by limit."""
+    blocked: set[tuple[str, int]] = set()
+    """Limits, with their caps, that were told to be in the way of the next call."""
 
     asked: e.ModelAsked | None = None
     failure: e.ModelFailed | None = None
@@ -136,19 +150,26 @@ def _say(state: State, message: Message) -> None:
 def _task_created(state: State, event: e.TaskCreated) -> None:
     state.limits, state.policy = event.limits, event.context
     state.provider, state.model, state.approve = event.provider, event.model, event.approve
+    state.home, state.fallbacks = (event.provider, event.model), event.fallbacks
     _say(state, Message("user", event.goal))
 
 
 def _model_asked(state: State, event: e.ModelAsked) -> None:
     state.asked = event
     state.calls = event.call
+    state.credits_spent += event.credits
+    state.step_credits = event.credits
+    state.blocked = set()
 
 
 def _model_answered(state: State, event: e.ModelAnswered) -> None:
     message, usage = event.message, event.usage
     state.asked = state.failure = None
     state.failures = 0
+    state.tried = set()
     state.steps += 1
+    if state.provider == CACHED:  # it stands for one answer only
+        state.provider, state.model = state.home
     if event.cost_micros is None:
         state.unpriced += 1
     else:
@@ -183,6 +204,8 @@ def _take_words(state: State, event: e.ModelAnswered) -> None:
 
 def _model_failed(state: State, event: e.ModelFailed) -> None:
     state.asked = None
+    state.credits_spent -= event.credits_back
+    state.step_credits -= event.credits_back
     state.failure = event
     state.failures += 1
     if event.charged_micros is None:
@@ -202,6 +225,9 @@ def _tool_approved(state: State, event: e.ToolApproved) -> None:
 
 def _tool_started(state: State, event: e.ToolStarted) -> None:
     state.started[event.call_id] = event
+    state.credits_spent += event.credits
+    state.step_credits += event.credits
+    state.blocked = set()
 
 
 def _tool_ended(state: State, event: e.ToolEnded) -> None:
@@ -223,6 +249,19 @@ def _context_pruned(state: State, event: e.ContextPruned) -> None:
 
 def _limit_warned(state: State, event: e.LimitWarned) -> None:
     state.warned[event.limit] = (event.level, event.cap)
+
+
+def _limit_reached(state: State, event: e.LimitReached) -> None:
+    state.blocked.add((event.limit, event.cap))
+
+
+def _switched(state: State, event: e.Switched) -> None:
+    state.tried.add(f"{state.provider}/{state.model}")
+    state.provider, state.model = event.provider, event.model
+    state.switches.append(event)
+    state.failure = None
+    state.failures = 0
+    state.anchor_tokens = 0  # another model counts otherwise
 
 
 def _limit_changed(state: State, event: e.LimitChanged) -> None:
@@ -250,14 +289,18 @@ def _resumed(state: State, event: e.Resumed) -> None:
     retry_at_ms = state.failure.retry_at_ms if waited and state.failure else 0
     state.status, state.stopped, state.pause_wanted = "running", None, None
     state.on_unknown = event.on_unknown
-    state.provider = event.provider or state.provider
-    state.model = event.model or state.model
-    if event.provider or event.model:
+    before = state.provider, state.model
+    state.home = event.provider or state.home[0], event.model or state.home[1]
+    state.provider, state.model = state.home
+    if event.fallbacks is not None:
+        state.fallbacks = event.fallbacks
+    state.tried, state.blocked = set(), set()
+    if state.home != before:
         state.anchor_tokens = 0  # another model counts otherwise
     state.approve = event.approve or state.approve
     state.failures = state.stumbles = 0
     state.refused = False
-    if not retry_at_ms or event.provider or event.model:
+    if not retry_at_ms or state.home != before:
         # Retry-After outlives the process that was told it, but binds only who said it.
         state.failure = None
 
@@ -277,6 +320,8 @@ _APPLY: dict[type[e.Event], Callable[[State, Any], None]] = {
     e.ToolEnded: _tool_ended,
     e.ContextPruned: _context_pruned,
     e.LimitWarned: _limit_warned,
+    e.LimitReached: _limit_reached,
+    e.Switched: _switched,
     e.LimitChanged: _limit_changed,
     e.PauseRequested: _pause_requested,
     e.CancelRequested: _cancel_requested,

@@ -16,6 +16,32 @@ Repeat = Literal["safe", "idempotent", "unsafe"]
 Approve = Literal["auto", "ask", "never", "read-only"]
 OnUnknown = Literal["ask", "rerun", "skip", "tell"]
 Stop = Literal["end", "tools", "length", "refusal"]
+OnLimit = Literal["pause", "fail", "wait"]
+
+CALLS_PER_MINUTE: dict[str, int] = {
+    "ai": 30,
+    "browser": 30,
+    "calendar": 15,
+    "drive": 20,
+    "email": 10,
+    "file": 600,
+    "http": 60,
+    "shell": 60,
+    "default": 30,
+}
+"""Most calls a minute of one account, by category; "ai" are calls of a model elsewhere."""
+TIMEOUTS_MS: dict[str, Millis] = {
+    "ai": 45_000,
+    "browser": 30_000,
+    "calendar": 10_000,
+    "drive": 60_000,
+    "email": 10_000,
+    "file": 30_000,
+    "http": 15_000,
+    "shell": 30_000,
+    "default": 30_000,
+}
+"""Longest call of a tool, by category; for "ai" the longest wait for an answer's first byte."""
 
 
 class ToolCall(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -59,6 +85,17 @@ class Usage(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
         return self.input - self.cache_read + self.output
 
 
+class Breaker(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """When a provider or tool that keeps failing is left alone for a while."""
+
+    failures: int = 5
+    """So many failures, without a success in between, open the circuit."""
+    window_ms: Millis = 60_000
+    """Failures further apart than this do not add up."""
+    reset_ms: Millis = 30_000
+    """After so long one call may try again."""
+
+
 class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a task may use. None means no limit; 0 forbids."""
 
@@ -66,6 +103,10 @@ class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     """Most that this task may spend. 0 forbids every paid call."""
     hour_cost_micros: Micros | None = 10_000_000
     """Most that all tasks of this state home may spend in any 60 minutes."""
+    day_cost_micros: Micros | None = None
+    """Most that all tasks of this state home may spend in any 24 hours."""
+    step_cost_micros: Micros | None = None
+    """Most that one model call may cost."""
     task_tokens: int | None = 100_000
     """Most tokens processed anew (input not from a cache, plus output)."""
     steps: int | None = 100
@@ -78,11 +119,55 @@ class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     """Run a model without a known price although a money limit cannot be kept for it."""
     wait_in_place_ms: Millis = 60_000
     """A wait longer than this parks the task as "waiting" instead of sleeping."""
+    on_limit: OnLimit = "pause"
+    """What a limit does: pause the task, fail it, or wait where the limit opens again by itself."""
+    task_credits: int | None = 10_000
+    step_credits: int | None = 1_000
+    """Most credits for one model call or one turn of tools."""
+    credits: dict[str, int] = {}
+    """Price of a call in credits, by tool name or "provider/model"; what is not here costs none."""
+    calls_per_minute: dict[str, int | None] = {}
+    """By category, where it differs from CALLS_PER_MINUTE."""
+    timeouts_ms: dict[str, Millis] = {}
+    """By category, where it differs from TIMEOUTS_MS and from a tool's own."""
+    breaker: Breaker = Breaker()
+    given: tuple[str, ...] = ()
+    """Names of SHARED limits that were given to this task itself: a resume keeps them."""
 
     @property
     def has_money_limit(self) -> bool:
         """Some limit of money is set, which an unpriced model could not keep."""
-        return self.task_cost_micros is not None or self.hour_cost_micros is not None
+        return any(
+            cap is not None
+            for cap in (
+                self.task_cost_micros,
+                self.hour_cost_micros,
+                self.day_cost_micros,
+                self.step_cost_micros,
+            )
+        )
+
+    def per_minute(self, category: str) -> int | None:
+        """Most calls a minute of this category; None: no limit."""
+        usual = CALLS_PER_MINUTE.get(category, CALLS_PER_MINUTE["default"])
+        return self.calls_per_minute.get(category, usual)
+
+    def timeout_ms(self, category: str, usual_ms: Millis | None = None) -> Millis:
+        """Longest call of this category; `usual_ms` is the tool's own where none is set."""
+        default_ms = TIMEOUTS_MS.get(category, TIMEOUTS_MS["default"])
+        return self.timeouts_ms.get(category, default_ms if usual_ms is None else usual_ms)
+
+
+SHARED = (
+    "hour_cost_micros",
+    "day_cost_micros",
+    "credits",
+    "calls_per_minute",
+    "timeouts_ms",
+    "breaker",
+)
+"""Limits that belong to the state home: a resume takes them from the configuration of that day,
+but for those that were given to the task itself."""
 
 
 class ContextPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -137,15 +222,52 @@ class Quote(Struct, frozen=True):
     """With less room than this an answer is not worth paying its input."""
 
 
+class Pace(Struct, frozen=True):
+    """Calls of one account and category in the last 60 seconds."""
+
+    used: int = 0
+    opens_ms: Millis = 0
+    """When the oldest of them leaves the window; 0 if there is none."""
+
+
+class Circuit(Struct, frozen=True):
+    """What is known of a provider or tool that failed lately; the default is a healthy one."""
+
+    failures: int = 0
+    """In a row, the first at `since_ms`."""
+    since_ms: Millis = 0
+    opens_ms: Millis = 0
+    """From this moment one call may try; 0: the circuit is closed."""
+    probe_until_ms: Millis = 0
+    """Until then a call is trying, and no other may; 0: none is."""
+
+
+class Shared(Struct, frozen=True):
+    """What all tasks of a state home share, as it stood at some moment."""
+
+    hour_spent_micros: Micros = 0
+    """Settled and reserved in the last 60 minutes by all tasks."""
+    hour_opens_ms: Millis = 0
+    """When the oldest spend of that hour leaves the window; 0 if there is none."""
+    day_spent_micros: Micros = 0
+    """Settled and reserved in the last 24 hours by all tasks."""
+    day_opens_ms: Millis = 0
+    paces: dict[str, Pace] = {}
+    """By category; one that is missing has had no call."""
+    credits_left: int = 0
+    """The account's balance."""
+    circuits: dict[str, Circuit] = {}
+    """By name, e.g. "provider:openai" or "tool:http_get"; one that is missing is healthy."""
+
+
 class View(Struct, frozen=True):
     """Facts that the state cannot know, read just before deciding."""
 
     now_ms: Millis
     quote: Quote
-    hour_spent_micros: Micros = 0
-    """Settled and reserved in the last 60 minutes by all tasks."""
-    hour_opens_ms: Millis = 0
-    """When the oldest spend of that hour leaves the window; 0 if there is none."""
+    shared: Shared = Shared()
+    paced: bool = True
+    """Calls of the model count as category "ai": it is not on this machine."""
     specs: dict[str, ToolSpec] = {}
     bytes_per_ktoken: int = 3400
     interactive: bool = False

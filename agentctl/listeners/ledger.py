@@ -7,6 +7,7 @@ promise, written down in `docs/ledger.md`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +18,15 @@ from agentctl import atomic
 from agentctl.core.events import ModelAnswered, ModelFailed, Recorded, Signal
 from agentctl.core.rows import UsageRow
 from agentctl.core.values import Micros, Millis
-from agentctl.errors import StoreError, StoreNewer
+from agentctl.errors import LockBusy, StoreError, StoreNewer
 
 SCHEMA = 1
 MIN_RECORDS = 1_000
 HOUR_MS = 3_600_000
 EVERY_MS = 30_000
+LOCK_NAME = "ledger"
+LOCK_TIMEOUT_MS = 1_000
+"""An export takes some 20 ms. Waiting holds up the whole run, and a pause must be heard soon."""
 
 
 class Totals(Struct, frozen=True):
@@ -72,6 +76,8 @@ class LedgerRecord(Struct, frozen=True):
     reserve_micros: Micros | None
     prices: str
     response_id: str
+    # Added since the first version of the schema: with defaults, since older files lack them.
+    account: str = "default"
 
 
 class LedgerFile(Struct, frozen=True, kw_only=True):
@@ -92,6 +98,8 @@ ReadRecent = Callable[[int, Millis], Sequence[UsageRow]]
 """(min_records, since_ms): the newest `min_records` rows by time, and all since; oldest first."""
 ReadTotals = Callable[[], Iterable[tuple[Millis, Totals]]]
 """For each UTC hour with calls its first moment and its sums, oldest first."""
+TakeLock = Callable[[], AbstractContextManager[None]]
+"""Waits for the lock under which the file is written; its block raises LockBusy."""
 
 
 class Ledger:
@@ -106,11 +114,13 @@ class Ledger:
         read_recent: ReadRecent,
         read_totals: ReadTotals,
         now_ms: Callable[[], Millis],
+        lock: TakeLock = nullcontext,
     ) -> None:
         self._path = path
         self._read_recent = read_recent
         self._read_totals = read_totals
         self._now_ms = now_ms
+        self._lock = lock
         self._due_ms: Millis | None = None
         # At first, so that every run repairs a file that is missing, damaged or behind.
         self._is_stale = True
@@ -138,23 +148,34 @@ class Ledger:
     def export(self) -> None:
         """Write the file now.
 
-        Raises StoreNewer when a newer agentctl wrote it and StoreError when it cannot be written;
-        the file is unchanged then. A damaged one is kept aside and written anew.
+        Raises StoreNewer when a newer agentctl wrote it and StoreError when it cannot be written,
+        also because somebody else has been at it for too long; the file is unchanged then. A
+        damaged one is kept aside and written anew.
         """
+        try:
+            # Reading the rows too: whoever writes later must not write what was read earlier.
+            with self._lock():
+                self._replace()
+        except LockBusy as error:
+            raise self._unwritten(error.what) from error
+        except OSError as error:
+            raise self._unwritten(f"{error.strerror or error}.") from error
+        self._is_stale = False
+
+    def _replace(self) -> None:
         now_ms = self._now_ms()
         data = render(self._read_recent(MIN_RECORDS, now_ms - HOUR_MS), self._read_totals(), now_ms)
-        try:
-            target = self._target()
-            self._keep_damaged(target, now_ms)
-            atomic.make_private(target.parent)
-            atomic.replace(target, data)
-        except OSError as error:
-            raise StoreError(
-                f"Cannot write the cost history {self._path}: {error.strerror or error}.",
-                kept="Nothing is lost: the costs are in the database.",
-                next_step="agentctl costs report",
-            ) from error
-        self._is_stale = False
+        target = self._target()
+        self._keep_damaged(target, now_ms)
+        atomic.make_private(target.parent)
+        atomic.replace(target, data)
+
+    def _unwritten(self, why: str) -> StoreError:
+        return StoreError(
+            f"Cannot write the cost history {self._path}: {why}",
+            kept="Nothing is lost: the costs are in the database.",
+            next_step="agentctl costs report",
+        )
 
     def _target(self) -> Path:
         """Return the file to replace: where a link points, as long as that is a cost history.
@@ -238,6 +259,7 @@ def _record(row: UsageRow) -> LedgerRecord:
         reserve_micros=row.reserve_micros,
         prices=row.prices,
         response_id=row.response_id,
+        account=row.account,
     )
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from agentctl.core import events as e
 from agentctl.core.events import Recorded, Signal
 from agentctl.core.rows import TaskRow
+from agentctl.reports.limit_words import limit_name
 from agentctl.reports.text import count, usd, visible
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Progress:
         self._partial = ""
         self._calls: dict[str, str] = {}
         self._waiting = ""
+        self._until_ms = 0
         self._limit = row.limit_micros
 
     def _head(self, event: e.Resumed) -> None:
@@ -85,7 +87,8 @@ class Progress:
             self._stream(item.text)
         elif isinstance(item, e.Waiting):
             self._waiting = f"waiting until {_clock(item.until_ms)}"
-            self._line(f"trying again: {self._waiting}", "yellow")
+            self._until_ms = item.until_ms
+            self._line(f"{self._waiting}: {item.why}", "yellow")
         elif self._verbose:
             self._line(item.text.rstrip("\n"), "dim", indent="    ")
 
@@ -106,6 +109,11 @@ class Progress:
                 self._ended(event)
             case e.LimitWarned():
                 self._line(f"{event.level}: {_use(event.limit, event.used, event.cap)}", "yellow")
+            case e.LimitReached():
+                what = event.tool or "the next call"
+                self._line(f"{what} is held up: {limit_name(event.limit)}", "yellow")
+            case e.Switched():
+                self._line(f"asking {event.provider}/{event.model} instead: {event.why}", "yellow")
             case e.LimitChanged():
                 self._limit = event.limits.task_cost_micros
             case e.ContextPruned():
@@ -172,7 +180,8 @@ class Progress:
             _duration(int((time.monotonic() - self._began_s) * 1000)),
         ]
         if self._waiting:
-            parts.append(self._waiting)
+            left_s = max(self._until_ms // 1000 - int(time.time()), 0)
+            parts.append(f"{self._waiting} ({left_s} s)")
         return Text(" · ".join(parts), style="cyan", no_wrap=True, overflow="ellipsis")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
@@ -12,12 +14,14 @@ import msgspec
 
 from agentctl.core.values import Message, Stop, ToolCall, ToolSpec, Usage
 from agentctl.ports import Answer, Emit, Request
-from agentctl.providers._http import Json, clean, obj
+from agentctl.providers._json import Json, clean, obj
 
 _BYTES_PER_TOKEN = 3
 TOKENS_MAX = 10**12
 """No real call has so many; a larger number is a fault of the server."""
 _encoder = msgspec.json.Encoder(order="sorted")
+ID_CHARS = 40
+_DIGEST_CHARS = 16
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -40,8 +44,38 @@ def _clean_tree(value: object) -> object:
 
 
 def wire_name(name: str) -> str:
-    """A name or id as every provider accepts it; a model may have invented an odd one."""
+    """A tool's name as every provider accepts it; a model may have invented an odd one."""
     return _ODD.sub("_", name)[:64] or "unknown"
+
+
+def wire_id(given: str) -> str:
+    """A call's id as every provider accepts it, whoever made it: the same for call and result.
+
+    Anthropic takes letters, digits, _ and -; OpenAI at most 64 characters, in chat completions 40.
+    What does not fit keeps its beginning and gets a hash of the whole, so that two ids stay two.
+    """
+    if 0 < len(given) <= ID_CHARS and not _ODD.search(given):
+        return given
+    digest = hashlib.sha256(clean(given).encode()).hexdigest()[:_DIGEST_CHARS]
+    return f"{_ODD.sub('_', given)[: ID_CHARS - _DIGEST_CHARS - 1]}_{digest}"
+
+
+def in_call_order(messages: Sequence[Message]) -> list[Message]:
+    """Put the results of parallel calls in the order of the calls, not that in which they ended.
+
+    The templates of local models show neither ids nor, some of them, names: the order is all.
+    """
+    place = {
+        call.id: number
+        for number, call in enumerate(call for message in messages for call in message.calls)
+    }
+    ordered: list[Message] = []
+    for is_result, group in groupby(messages, lambda message: message.role == "tool"):
+        results = list(group)
+        if is_result:
+            results.sort(key=lambda message: place.get(message.call_id, -1))
+        ordered += results
+    return ordered
 
 
 def functions(tools: Iterable[ToolSpec]) -> list[Json]:
@@ -76,8 +110,12 @@ def sent_arguments(call: ToolCall) -> str:
     return "{}" if parse_arguments(call.arguments)[1] else call.arguments.strip() or "{}"
 
 
-def unpack(message: Message, wire: str, model: str) -> list[Json]:
-    """Items that the same wire and model gave with this message, to be returned verbatim."""
+def unpack(message: Message, wire: str, model: str, server: str = "") -> list[Json]:
+    """Items that the same wire, model and server gave with this message, returned verbatim.
+
+    `server` matters where only those who sealed the reasoning can open it. What was kept before
+    it was noted names none and is taken to be from the same.
+    """
     if not message.native:
         return []
     try:
@@ -85,6 +123,8 @@ def unpack(message: Message, wire: str, model: str) -> list[Json]:
     except msgspec.DecodeError:
         return []
     if kept.get("wire") != wire or kept.get("model") != model:
+        return []
+    if kept.get("server", server) != server:
         return []
     items = kept.get("items")
     return [obj(item) for item in items] if isinstance(items, list) else []
@@ -156,8 +196,8 @@ class Draft:
         """Return the call that the provider numbers so."""
         return self.calls.setdefault(key, CallDraft())
 
-    def finish(self, request: Request, wire: str, model: str) -> Answer:
-        """Close the answer of a stream that ended properly."""
+    def finish(self, request: Request, wire: str, model: str, server: str = "") -> Answer:
+        """Close the answer of a stream that ended properly. `server`: see `unpack`."""
         text = clean("".join(self.texts))
         calls = tuple(self._calls(request))
         stop = self.stop
@@ -165,7 +205,8 @@ class Draft:
             stop = "tools" if calls else "end"
         native = ""
         if self.items:
-            native = encode({"wire": wire, "model": model, "items": self.items}).decode()
+            kept: Json = {"wire": wire, "model": model, "items": self.items}
+            native = encode({**kept, "server": server} if server else kept).decode()
         message = Message(role="assistant", text=text, calls=calls, native=native)
         usage = self.usage or self._guess(request, text, calls)
         return Answer(

@@ -17,22 +17,12 @@ from agentctl.providers._answer import (
     parse_arguments,
     unpack,
     usage_of,
+    wire_id,
     wire_name,
 )
-from agentctl.providers._http import (
-    COMMON,
-    Border,
-    Fault,
-    Faults,
-    Json,
-    obj,
-    patience,
-    read_key,
-    slot,
-    sse,
-    stream,
-    text_of,
-)
+from agentctl.providers._faults import COMMON, Border, Fault, Faults
+from agentctl.providers._http import connecting, read_key, sse, stream
+from agentctl.providers._json import Json, obj, slot, text_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -42,22 +32,28 @@ _KEY_STEP = (
     "Type `export ANTHROPIC_API_KEY=...` with a key from console.anthropic.com, "
     "or use `--provider ollama` or `--provider offline`."
 )
+_MAY_NOT_STEP = "This key may not do that: use another key, or another `--model`."
+_MODEL_STEP = "No such model: choose another with `--model`."
 _BILLING_STEP = "Add credit or raise the spend limit at console.anthropic.com, then resume."
 
 FAULTS: Faults = {
     **COMMON,
     401: Fault("auth", False, _KEY_STEP),
-    403: Fault("auth", False, _KEY_STEP),
-    404: Fault("not_found", False, "No such model: choose another with `--model`."),
+    403: Fault("auth", False, _MAY_NOT_STEP),
+    404: Fault("not_found", False, _MODEL_STEP),
     402: Fault("quota", False, _BILLING_STEP),
     "billing_error": Fault("quota", False, _BILLING_STEP),
     "contract_spend_limit_reached": Fault("quota", False, _BILLING_STEP),
     "enforced_spend_limit_reached": Fault("quota", False, _BILLING_STEP),
     "overloaded_error": Fault("overloaded", True),
     "rate_limit_error": Fault("rate", True),
-    "invalid_request_error": Fault("request", False),
+    "api_error": Fault("server", True),
+    "timeout_error": Fault("server", True),
+    "invalid_request_error": COMMON[400],
+    "request_too_large": COMMON[413],
+    "not_found_error": Fault("not_found", False, _MODEL_STEP),
     "authentication_error": Fault("auth", False, _KEY_STEP),
-    "permission_error": Fault("auth", False, _KEY_STEP),
+    "permission_error": Fault("auth", False, _MAY_NOT_STEP),
 }
 
 STOPS: dict[str, Stop] = {
@@ -82,6 +78,7 @@ class Anthropic:
         self.model = model or self.default_model
         self.max_output = 32_000
         self.rates: Rates | None = None
+        self.paced = True
         self._base_url = options.get("base_url") or None
         variables = "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"
         self._key, self._token = read_key(self.name, *variables, next_step=_KEY_STEP)
@@ -108,9 +105,9 @@ class Anthropic:
         content = encode(body(request, self.model))
 
         async def send() -> httpx2.Response:
-            return await self._send(content, request.silence_ms)
+            return await self._send(content, request.first_byte_ms)
 
-        await stream(self._border, send, sse, reader.take, (AnthropicError,))
+        await stream(self._border, request, send, sse, reader.take, (AnthropicError,))
         return draft.finish(request, _WIRE, self.model)
 
     async def close(self) -> None:
@@ -119,7 +116,7 @@ class Anthropic:
         if client is not None:
             await client.close()
 
-    async def _send(self, content: bytes, silence_ms: int) -> httpx2.Response:
+    async def _send(self, content: bytes, first_byte_ms: int) -> httpx2.Response:
         # Heavy, so not at the top.
         import httpx2
         from anthropic import AsyncAnthropic, AsyncStream
@@ -137,7 +134,7 @@ class Anthropic:
             "/v1/messages",
             cast_to=httpx2.Response,
             content=content,
-            options={"timeout": patience(silence_ms), "follow_redirects": False},
+            options={"timeout": connecting(first_byte_ms), "follow_redirects": False},
             stream=True,
             stream_cls=AsyncStream[object],
         )
@@ -183,7 +180,7 @@ def _messages(request: Request, model: str) -> list[Json]:
 
 def _user(message: Message) -> Json:
     if message.role == "tool":
-        call_id = wire_name(message.call_id)
+        call_id = wire_id(message.call_id)
         return {"type": "tool_result", "tool_use_id": call_id, "content": message.text}
     # Blank text blocks are refused.
     return {"type": "text", "text": message.text if message.text.strip() else "(empty)"}
@@ -193,7 +190,7 @@ def _assistant(message: Message, model: str) -> list[Json]:
     uses = {
         call.id: {
             "type": "tool_use",
-            "id": wire_name(call.id),
+            "id": wire_id(call.id),
             "name": wire_name(call.name),
             "input": parse_arguments(call.arguments)[0],
         }

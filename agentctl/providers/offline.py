@@ -55,6 +55,7 @@ class Offline:
         self.model = model or self.default_model
         self.max_output = 4096
         self.rates: Rates | None = Rates(source="local")
+        self.paced = False
 
     async def ask(self, request: Request, emit: Emit) -> Answer:
         """Return the next tool calls or the last words. Never fails."""

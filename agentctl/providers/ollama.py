@@ -6,36 +6,29 @@ longer conversation; here the window is set to what is sent.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from agentctl.core.values import Message, Rates
+from agentctl.core.values import Message, Millis, Rates
 from agentctl.errors import ProviderError
 from agentctl.ports import Answer, Emit, Request
 from agentctl.providers._answer import (
     Draft,
     encode,
     functions,
+    in_call_order,
     parse_arguments,
     unpack,
     usage_of,
+    wire_id,
     wire_name,
 )
-from agentctl.providers._http import (
-    COMMON,
-    Border,
-    Fault,
-    Faults,
-    Json,
-    ndjson,
-    obj,
-    patience,
-    stream,
-    text_of,
-)
+from agentctl.providers._faults import COMMON, Border, Fault, Faults
+from agentctl.providers._http import connecting, ndjson, on_this_machine, stream
+from agentctl.providers._json import Json, obj, text_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -49,6 +42,7 @@ _WIRE = "ollama"
 def _faults(model: str) -> Faults:
     return {
         **COMMON,
+        401: Fault("auth", False, "Type `ollama signin`, then resume."),
         404: Fault("not_found", False, f"Type `ollama pull {model}`."),
     }
 
@@ -67,6 +61,8 @@ class Ollama:
         self.rates: Rates | None = Rates(source="local")
         given = options.get("base_url") or os.environ.get("OLLAMA_HOST", "")
         self.base_url = base_url(given)
+        self._local = on_this_machine(self.base_url)
+        self.paced = not self._local or _hosted(model)
         self._client: httpx2.AsyncClient | None = None
 
     def warm(self) -> None:
@@ -74,26 +70,27 @@ class Ollama:
         # Heavy, so not at the top.
         import httpx2  # noqa: F401  # imported for its effect only
 
-    async def resolve(self, silence_ms: int = 5_000) -> str:
+    async def resolve(self, timeout_ms: Millis = 5_000) -> str:
         """Return the model's name, asking the server for its first one when none was chosen.
 
         Raises ProviderError: no server ("network"), or no model there ("not_found").
         """
         if not self.model:
-            self.model = await self._first_model(silence_ms)
+            self.model = await self._first_model(timeout_ms)
+            self.paced = not self._local or _hosted(self.model)
         return self.model
 
     async def ask(self, request: Request, emit: Emit) -> Answer:
         """Make one call. Raises ProviderError only."""
-        model = await self.resolve(request.silence_ms)
+        model = await self.resolve(request.first_byte_ms)
         draft = Draft(emit)
         reader = _Reader(draft, self._border())
         content = encode(body(request, model))
 
         async def send() -> httpx2.Response:
-            return await self._send("POST", "/api/chat", content, request.silence_ms)
+            return await self._send("POST", "/api/chat", content, request.first_byte_ms)
 
-        await stream(self._border(), send, ndjson, reader.take)
+        await stream(self._border(), request, send, ndjson, reader.take)
         return draft.finish(request, _WIRE, model)
 
     async def close(self) -> None:
@@ -106,16 +103,19 @@ class Ollama:
         offline = "Type `ollama serve` in another terminal, then resume."
         return Border(self.name, _faults(self.model), offline=offline)
 
-    async def _first_model(self, silence_ms: int) -> str:
+    async def _first_model(self, timeout_ms: Millis) -> str:
         # Heavy, so not at the top.
         import httpx2
 
         try:
-            response = await self._send("GET", "/api/tags", None, silence_ms)
-            try:
-                listed = obj(json.loads(await response.aread())).get("models")
-            finally:
-                await response.aclose()
+            async with asyncio.timeout(timeout_ms / 1000):
+                response = await self._send("GET", "/api/tags", None, timeout_ms)
+                try:
+                    listed = obj(json.loads(await response.aread())).get("models")
+                finally:
+                    await response.aclose()
+        except TimeoutError as error:
+            raise self._border().late(timeout_ms / 1000, begun=False) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             raise self._border().broken(error, answering=False) from error
         models = listed if isinstance(listed, list) else []
@@ -133,25 +133,24 @@ class Ollama:
         return names[0]
 
     async def _send(
-        self, method: str, path: str, content: bytes | None, silence_ms: int
+        self, method: str, path: str, content: bytes | None, first_byte_ms: Millis
     ) -> httpx2.Response:
         # Heavy, so not at the top.
         import httpx2
 
         if self._client is None:
-            # A proxy set for the internet has no way to this machine's own ports.
-            local = (urlsplit(self.base_url).hostname or "") in ("127.0.0.1", "localhost", "::1")
             # Certificates take 20 ms to load, which plain HTTP has no use for.
             secure = self.base_url.startswith("https")
+            # A proxy set for the internet has no way to this machine's own ports.
             self._client = httpx2.AsyncClient(
-                base_url=self.base_url, trust_env=not local, verify=secure
+                base_url=self.base_url, trust_env=not self._local, verify=secure
             )
         message = self._client.build_request(
             method,
             path,
             content=content,
             headers={"content-type": "application/json"},
-            timeout=patience(silence_ms),
+            timeout=connecting(first_byte_ms),
         )
         response = await self._client.send(message, stream=True)
         if not response.is_success:
@@ -161,6 +160,11 @@ class Ollama:
                 await response.aclose()
             raise self._border().refused(response.status_code, response.headers, said)
         return response
+
+
+def _hosted(model: str) -> bool:
+    """Whether a local server only passes the call on to Ollama's own machines."""
+    return model.endswith(("-cloud", ":cloud"))
 
 
 def base_url(given: str) -> str:
@@ -181,7 +185,7 @@ def body(request: Request, model: str) -> Json:
     """The request as Ollama's JSON."""
     window = request.input_tokens + request.max_output
     names = {call.id: call.name for message in request.messages for call in message.calls}
-    messages = [_message(message, names, model) for message in request.messages]
+    messages = [_message(each, names, model) for each in in_call_order(request.messages)]
     if request.system:
         messages.insert(0, {"role": "system", "content": request.system})
     made: Json = {
@@ -204,11 +208,11 @@ def _message(message: Message, names: Mapping[str, str], model: str) -> Json:
     made: Json = {"role": message.role, "content": message.text}
     if message.role == "tool":
         made["tool_name"] = wire_name(names.get(message.call_id, ""))
-        made["tool_call_id"] = message.call_id
+        made["tool_call_id"] = wire_id(message.call_id)
     if message.calls:
         made["tool_calls"] = [
             {
-                "id": call.id,
+                "id": wire_id(call.id),
                 "function": {
                     "name": wire_name(call.name),
                     "arguments": parse_arguments(call.arguments)[0],

@@ -19,7 +19,8 @@ from agentctl.errors import ConfigError
 from agentctl.ports import Answer, Emit, Request
 from agentctl.providers import openai_chat, openai_responses
 from agentctl.providers._answer import Draft, encode
-from agentctl.providers._http import COMMON, Border, Fault, Faults, patience, read_key, sse, stream
+from agentctl.providers._faults import COMMON, Border, Fault, Faults
+from agentctl.providers._http import connecting, on_this_machine, read_key, sse, stream
 
 if TYPE_CHECKING:
     import httpx2
@@ -29,22 +30,33 @@ _KEY_STEP = (
     "Type `export OPENAI_API_KEY=...` with a key from platform.openai.com, "
     "or use `--provider ollama` or `--provider offline`."
 )
-_QUOTA_STEP = "Add credit at platform.openai.com, then resume."
+_MAY_NOT_STEP = "This key may not do that: use another key, or another `--model`."
+_MODEL_STEP = "No such model: choose another with `--model`."
+_QUOTA_STEP = "Add credit where the key comes from (platform.openai.com), then resume."
+_SEALED_STEP = (
+    "Thoughts of this task were sealed for another account: resume with the key that it began "
+    "with, or with another `--model`."
+)
 
 FAULTS: Faults = {
     **COMMON,
     401: Fault("auth", False, _KEY_STEP),
-    403: Fault("auth", False, _KEY_STEP),
-    404: Fault("not_found", False, "No such model: choose another with `--model`."),
-    "context_length_exceeded": Fault("context", False),
+    402: Fault("quota", False, _QUOTA_STEP),
+    403: Fault("auth", False, _MAY_NOT_STEP),
+    404: Fault("not_found", False, _MODEL_STEP),
+    "context_length_exceeded": COMMON[413],
+    "invalid_api_key": Fault("auth", False, _KEY_STEP),
     "insufficient_quota": Fault("quota", False, _QUOTA_STEP),
     "billing_hard_limit_reached": Fault("quota", False, _QUOTA_STEP),
-    "model_not_found": Fault("not_found", False, "Choose another model with `--model`."),
+    "billing_not_active": Fault("quota", False, _QUOTA_STEP),
+    "invalid_encrypted_content": Fault("request", False, _SEALED_STEP),
+    "model_not_found": Fault("not_found", False, _MODEL_STEP),
     "rate_limit_exceeded": Fault("rate", True),
     "server_error": Fault("server", True),
-    "invalid_prompt": Fault("request", False),
-    "bio_policy": Fault("request", False),
-    "misalignment_policy_violation": Fault("request", False),
+    "invalid_prompt": COMMON[400],
+    "bio_policy": COMMON[400],
+    "misalignment_policy_violation": COMMON[400],
+    "data_residency_mismatch": COMMON[400],
 }
 
 _OFFICIAL = "api.openai.com"
@@ -64,7 +76,8 @@ class OpenAI:
         self.rates: Rates | None = None
         url = options.get("base_url") or os.environ.get("OPENAI_BASE_URL", "").strip()
         self._base_url = url or None
-        host = (urlsplit(url).hostname or "") if url else _OFFICIAL
+        self.paced = not on_this_machine(url)
+        host = self._host = (urlsplit(url).hostname or "") if url else _OFFICIAL
         official = host == _OFFICIAL or host.endswith("." + _OFFICIAL)
         self.api = options.get("api") or ("responses" if official else "chat")
         if self.api not in ("chat", "responses"):
@@ -102,17 +115,23 @@ class OpenAI:
             reader = openai_chat.Reader(draft, self._border)
         else:
             wire, path = openai_responses.WIRE, openai_responses.PATH
-            made = openai_responses.body(request, self.model)
+            made = openai_responses.body(request, self.model, self._host)
             reader = openai_responses.Reader(draft, self._border)
         content = encode(made)
 
         async def send() -> httpx2.Response:
-            return await self._send(path, content, request.silence_ms)
+            return await self._send(path, content, request.first_byte_ms)
 
         await stream(
-            self._border, send, sse, reader.take, (OpenAIError,), whole=lambda: reader.finished
+            self._border,
+            request,
+            send,
+            sse,
+            reader.take,
+            (OpenAIError,),
+            whole=lambda: reader.finished,
         )
-        return draft.finish(request, wire, self.model)
+        return draft.finish(request, wire, self.model, self._host)
 
     async def close(self) -> None:
         """Free connections."""
@@ -120,7 +139,7 @@ class OpenAI:
         if client is not None:
             await client.close()
 
-    async def _send(self, path: str, content: bytes, silence_ms: int) -> httpx2.Response:
+    async def _send(self, path: str, content: bytes, first_byte_ms: int) -> httpx2.Response:
         # Heavy, so not at the top.
         import httpx2
         from openai import AsyncOpenAI, AsyncStream
@@ -133,7 +152,7 @@ class OpenAI:
             path,
             cast_to=httpx2.Response,
             content=content,
-            options={"timeout": patience(silence_ms), "follow_redirects": False},
+            options={"timeout": connecting(first_byte_ms), "follow_redirects": False},
             stream=True,
             stream_cls=AsyncStream[object],
         )

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from agentctl.core.values import Message, Stop, Usage
 from agentctl.ports import Request
-from agentctl.providers._answer import Draft, functions, sent_arguments, usage_of, wire_name
-from agentctl.providers._http import Border, Json, obj, slot, text_of
+from agentctl.providers._answer import (
+    Draft,
+    functions,
+    in_call_order,
+    sent_arguments,
+    usage_of,
+    wire_id,
+    wire_name,
+)
+from agentctl.providers._faults import Border
+from agentctl.providers._json import Json, obj, slot, text_of
 
 PATH = "/chat/completions"
 WIRE = "openai-chat"
@@ -25,7 +34,7 @@ STOPS: dict[str, Stop] = {
 
 def body(request: Request, model: str, *, cap_name: str) -> Json:
     """The request as JSON. `cap_name`: OpenAI and other servers name the output cap differently."""
-    messages = [_message(message) for message in request.messages]
+    messages = [_message(message) for message in in_call_order(request.messages)]
     if request.system:
         messages.insert(0, {"role": "system", "content": request.system})
     made: Json = {
@@ -42,13 +51,13 @@ def body(request: Request, model: str, *, cap_name: str) -> Json:
 
 def _message(message: Message) -> Json:
     if message.role == "tool":
-        call_id = wire_name(message.call_id)
+        call_id = wire_id(message.call_id)
         return {"role": "tool", "tool_call_id": call_id, "content": message.text}
     made: Json = {"role": message.role, "content": message.text}
     if message.calls:
         made["tool_calls"] = [
             {
-                "id": wire_name(call.id),
+                "id": wire_id(call.id),
                 "type": "function",
                 "function": {"name": wire_name(call.name), "arguments": sent_arguments(call)},
             }

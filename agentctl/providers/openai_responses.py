@@ -16,9 +16,11 @@ from agentctl.providers._answer import (
     sent_arguments,
     unpack,
     usage_of,
+    wire_id,
     wire_name,
 )
-from agentctl.providers._http import Border, Json, clean, obj, slot, text_of
+from agentctl.providers._faults import Border
+from agentctl.providers._json import Json, clean, obj, slot, text_of
 
 PATH = "/responses"
 WIRE = "openai-responses"
@@ -27,8 +29,8 @@ _LAST: dict[str, Stop] = {"max_output_tokens": "length", "content_filter": "refu
 """Why a response is incomplete."""
 
 
-def body(request: Request, model: str) -> Json:
-    """The request as JSON."""
+def body(request: Request, model: str, server: str) -> Json:
+    """The request as JSON. `server` is the host it goes to."""
     made: Json = {
         "model": model,
         "max_output_tokens": request.max_output,
@@ -36,7 +38,7 @@ def body(request: Request, model: str) -> Json:
         "store": False,
         # Requests of one conversation should meet the same cache.
         "prompt_cache_key": _cache_key(request),
-        "input": [item for message in request.messages for item in _items(message, model)],
+        "input": [item for message in request.messages for item in _items(message, model, server)],
     }
     if request.system:
         made["instructions"] = request.system
@@ -61,22 +63,22 @@ def _cache_key(request: Request) -> str:
     return hashlib.sha256(seed).hexdigest()[:32]
 
 
-def _items(message: Message, model: str) -> list[Json]:
+def _items(message: Message, model: str, server: str) -> list[Json]:
     if message.role == "tool":
-        call_id = wire_name(message.call_id)
+        call_id = wire_id(message.call_id)
         return [{"type": "function_call_output", "call_id": call_id, "output": message.text}]
     if message.role == "user":
         return [{"role": "user", "content": message.text}]
     calls = {
         call.id: {
             "type": "function_call",
-            "call_id": wire_name(call.id),
+            "call_id": wire_id(call.id),
             "name": wire_name(call.name),
             "arguments": sent_arguments(call),
         }
         for call in message.calls
     }
-    kept = unpack(message, WIRE, model)
+    kept = unpack(message, WIRE, model, server)
     if "".join(_said(item) for item in kept) != message.text:
         # Reasoning belongs to the text it led to; somebody has changed that.
         kept = []

@@ -20,6 +20,8 @@ from agentctl.providers.scripted_file import CallSpec, FaultWord, StatusFault, T
 
 END = Turn(text="(end of script)")
 BYTES_PER_TOKEN = 4
+SUFFIXES = (".yaml", ".yml", ".json")
+"""Of a model that is a script itself."""
 PIECE_CHARS = 40
 """Answers are streamed in pieces of this many characters."""
 
@@ -50,8 +52,10 @@ STATUSES: dict[int, FaultWord] = {
 
 
 class Scripted:
-    """Plays the turns of options["script"], a YAML or JSON file. Raises ConfigError on a bad one.
+    """Plays the turns of a YAML or JSON file. Raises ConfigError on a bad one.
 
+    The file is options["script"]; a model such as "backup.yaml" is a file itself, so that several
+    scripted providers can take turns in one run. A relative one is looked for where agentctl runs.
     Faults stand before the answer they delay and come once in the life of the instance. Past the
     last turn the answer is "(end of script)", unless the script says `repeat: true`.
     """
@@ -60,8 +64,8 @@ class Scripted:
     default_model: ClassVar[str] = "script"
 
     def __init__(self, model: str, options: Mapping[str, str]) -> None:
-        """Read and check the whole script; `model` is only a label."""
-        path = options.get("script", "")
+        """Read and check the whole script. `model` is only a label, unless it names a file."""
+        path = model if model.endswith(SUFFIXES) else options.get("script", "")
         if not path:
             raise ConfigError(
                 "The scripted provider needs a script.",
@@ -71,6 +75,7 @@ class Scripted:
         self.model = model or self.default_model
         self.max_output = script.max_output
         self.rates: Rates | None = scripted_file.rates(script)
+        self.paced = False
         self._repeat = script.repeat
         self._steps, self._trailing = _group(script.turns)
         self._place = _Place()
@@ -82,8 +87,8 @@ class Scripted:
         index = self._place.find(request.messages)
         fault = self._place.next_fault(self._faults_before(index))
         turn = fault or self._answer_at(index)
-        if turn.delay_ms > request.silence_ms:
-            await asyncio.sleep(request.silence_ms / 1000)
+        if turn.delay_ms > request.first_byte_ms:
+            await asyncio.sleep(request.first_byte_ms / 1000)
             raise _error("timeout", None)
         if turn.delay_ms:
             await asyncio.sleep(turn.delay_ms / 1000)

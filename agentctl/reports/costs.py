@@ -1,35 +1,29 @@
-"""What was spent: by day, hour, task or model, as a table or as JSON. Nothing here prints."""
+"""What was spent, as values: lines of a report, their sums, and their JSON. Nothing here prints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, tzinfo
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.table import Table
-from rich.text import Text
 
-from agentctl.core.values import Micros, Millis
-from agentctl.reports.text import count, usd, visible
+from agentctl.core.values import Micros, Millis, Rates
+from agentctl.reports.text import usd, visible
 
-By = Literal["day", "hour", "task", "model"]
-HEADS: dict[By, str] = {"day": "Day", "hour": "Hour", "task": "Task", "model": "Model"}
-
-# Below these widths a column would break its numbers, so it is left out.
-_VERY_WIDE = 96
-_WIDE = 76
-_NARROW = 40
+By = Literal[
+    "day", "week", "month", "hour", "task", "model", "provider", "tool", "project", "account"
+]
+KINDS: tuple[By, ...] = get_args(By)
+TIMES: tuple[By, ...] = ("hour", "day", "week", "month")
+MTOK = 1_000_000
 
 
 class CostLine(Struct, frozen=True):
-    """Sums over the calls of one day, hour, task or model."""
+    """Sums over the calls that have something in common: a day, a task, a model."""
 
     key: str
-    """What the calls have in common: a day or hour, a task's id, "provider/model"."""
+    """What they have in common: 2026-11-01, 2026-W44, a task's id, "provider/model", a folder."""
     calls: int = 0
     unpriced: int = 0
     """Calls without a known price, missing in the cost."""
@@ -46,6 +40,13 @@ class CostLine(Struct, frozen=True):
     """Calls whose amount is an estimate, since the provider reported no usage."""
     open_micros: Micros = 0
     """At most this much more: calls that may have been billed and whose answer is missing."""
+    saved_micros: Micros = 0
+    """What the same input would have cost more without a cache, rounded down; negative when
+    writing to the cache cost more than reading from it saved."""
+    label: str = ""
+    """Of a task its name, or the beginning of its goal."""
+    parts: tuple[CostLine, ...] = ()
+    """The same by model, the most expensive first, where that was asked for."""
 
 
 class Share(Struct, frozen=True):
@@ -57,76 +58,102 @@ class Share(Struct, frozen=True):
     cap_micros: Micros
 
 
-def report(
-    lines: Sequence[CostLine],
-    by: By = "day",
-    *,
-    shares: Sequence[Share] = (),
-    note: str = "",
-) -> RenderableType:
-    """Return the table with its total, then the share of each limit and the open amounts.
+class CostReport(Struct, frozen=True):
+    """Everything that a cost report shows."""
 
-    Lines are shown in the order given. The table chooses its columns by the width it gets.
-    """
-    if not lines:
-        parts: list[RenderableType] = [Text("No model call has been made yet.")]
-    else:
-        parts = [_CostTable(lines, by), *_remarks(total(lines))]
-    parts += [Text(share_text(share)) for share in shares]
-    if note:
-        parts.append(Text(visible(note)))
-    return Group(*parts)
+    by: By
+    lines: tuple[CostLine, ...]
+    """In the order to show: times from old to new, all else from expensive to cheap."""
+    total: CostLine
+    shares: tuple[Share, ...] = ()
+    since_ms: Millis | None = None
+    """Beginning of the period; None: with the first call."""
+    until_ms: Millis | None = None
+    """End of the period, itself not in it; None: now."""
+    period: str = ""
+    """The same in words, when only a part of the time was asked for."""
+    zone: str = ""
+    """Name of the time zone, when one was asked for."""
 
 
-def as_json(
-    lines: Sequence[CostLine], by: By = "day", *, shares: Sequence[Share] = ()
-) -> dict[str, Any]:
-    """Return the report as plain values: schema, by, lines, total, limits.
+class Sums:
+    """Adds up calls exactly; a line is rounded only when it is made."""
+
+    __slots__ = ("_saved", "counts")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        # calls, unpriced, input, cache read and write, output, cost, estimated, open
+        self.counts = [0] * 9
+        self._saved = 0
+
+    def add(self, counts: Sequence[int], rates: Rates | None) -> None:
+        """Add calls at the same prices: nine numbers, from calls to open micro-dollars."""
+        mine = self.counts
+        for place, number in enumerate(counts):
+            mine[place] += number
+        if rates is not None:
+            self._saved += counts[3] * (rates.input - rates.cache_read)
+            self._saved -= counts[4] * (rates.cache_write - rates.input)
+
+    def line(self, key: str, label: str = "", parts: tuple[CostLine, ...] = ()) -> CostLine:
+        """The sums as a line of a report."""
+        calls, unpriced, given, read, written, output, cost, estimated, at_most = self.counts
+        return CostLine(
+            key, calls, unpriced, given, read, written, output, given - read + output, cost,
+            estimated, at_most, self._saved // MTOK, label, parts,
+        )  # fmt: skip
+
+
+def kind(word: str) -> By:
+    """Return the word as one of KINDS. Raises ValueError."""
+    for known in KINDS:
+        if known == word:
+            return known
+    raise ValueError(f"{word!r} is none of {', '.join(KINDS)}")
+
+
+_SUMMED = CostLine.__struct_fields__[1:-2]
+
+
+def total(lines: Iterable[CostLine], key: str = "Total") -> CostLine:
+    """Return the sum of lines. What caching saved may fall short by a micro-dollar for each."""
+    sums = dict.fromkeys(_SUMMED, 0)
+    for line in lines:
+        for name in _SUMMED:
+            sums[name] += getattr(line, name)
+    return msgspec.structs.replace(CostLine(key), **sums)
+
+
+def by_cost(lines: Iterable[CostLine]) -> tuple[CostLine, ...]:
+    """The most expensive first; calls that may have been billed count."""
+    return tuple(
+        sorted(lines, key=lambda line: (-line.cost_micros - line.open_micros, line.key, line.label))
+    )
+
+
+def as_json(report: CostReport) -> dict[str, Any]:
+    """Return the report as plain values: schema, by, lines, total, limits, since, until, timezone.
 
     Lines and total have the fields of CostLine; costs are micro-dollars and leave out the
     `unpriced` calls and the `open_micros`.
     """
     return {
         "schema": 1,
-        "by": by,
-        "lines": [msgspec.structs.asdict(line) for line in lines],
-        "total": msgspec.structs.asdict(total(lines)),
-        "limits": [msgspec.structs.asdict(share) for share in shares],
+        "by": report.by,
+        "since_ms": report.since_ms,
+        "until_ms": report.until_ms,
+        "timezone": report.zone,
+        "lines": [_plain(line) for line in report.lines],
+        "total": _plain(report.total),
+        "limits": [msgspec.structs.asdict(share) for share in report.shares],
     }
 
 
-def total(lines: Iterable[CostLine], key: str = "Total") -> CostLine:
-    """Return the sum of all lines."""
-    sums = dict.fromkeys(_SUMMED, 0)
-    for line in lines:
-        for name in _SUMMED:
-            sums[name] += getattr(line, name)
-    return CostLine(key=key, **sums)
-
-
-_SUMMED = CostLine.__struct_fields__[1:]
-
-
-def by_local_time(
-    slots: Iterable[tuple[Millis, CostLine]], by: Literal["day", "hour"], tz: tzinfo
-) -> list[CostLine]:
-    """Sum up lines by local day or hour, oldest first.
-
-    Each line comes with a moment. For exact local days the lines must not span more than a quarter
-    of an hour, since zones differ from UTC by quarters of an hour.
-    """
-    form = "%Y-%m-%d" if by == "day" else "%Y-%m-%d %H:00"
-    groups: dict[tuple[str, str], list[CostLine]] = {}
-    for moment_ms, line in sorted(slots, key=lambda slot: slot[0]):
-        local = datetime.fromtimestamp(moment_ms / 1000, tz)
-        # In autumn one hour happens twice; its offset from UTC tells the two apart.
-        offset = local.strftime("%z") if by == "hour" else ""
-        groups.setdefault((local.strftime(form), offset), []).append(line)
-    labels = [label for label, _offset in groups]
-    return [
-        total(lines, f"{label} {offset}" if labels.count(label) > 1 else label)
-        for (label, offset), lines in groups.items()
-    ]
+def _plain(line: CostLine) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(line)
+    fields["parts"] = [_plain(part) for part in line.parts]
+    return fields
 
 
 def share_text(share: Share) -> str:
@@ -148,76 +175,3 @@ def cost_text(line: CostLine) -> str:
         return f"≤ {usd(line.open_micros)}"
     amount = f"~{usd(line.cost_micros)}" if line.estimated else usd(line.cost_micros)
     return f"{amount} + ?" if line.unpriced else amount
-
-
-class _CostTable:
-    """The table, with as many columns as the width allows."""
-
-    def __init__(self, lines: Sequence[CostLine], by: By) -> None:
-        self._lines = lines
-        self._by = by
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        names = _columns(options.max_width, has_notes=any(_notes(line) for line in self._lines))
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        # Only the first column may be broken over lines: half a number is a wrong number.
-        table.add_column(HEADS[self._by], overflow="fold")
-        for name in names:
-            table.add_column(name, justify="left" if name == "Note" else "right", no_wrap=True)
-        for line in self._lines:
-            table.add_row(*_cells(line, names))
-        table.add_section()
-        table.add_row(*_cells(total(self._lines), names))
-        yield table
-
-
-def _columns(width: int, *, has_notes: bool) -> list[str]:
-    if not has_notes:
-        if width >= _WIDE:
-            return ["Calls", "Input", "Cached", "Output", "Cost"]
-        return ["Calls", "Cost"] if width >= _NARROW else ["Cost"]
-    if width >= _VERY_WIDE:
-        return ["Calls", "Input", "Cached", "Output", "Cost", "Note"]
-    if width >= _WIDE:
-        return ["Calls", "Input", "Output", "Cost", "Note"]
-    return ["Cost", "Note"] if width >= _NARROW else ["Cost"]
-
-
-def _cells(line: CostLine, names: Sequence[str]) -> list[Text]:
-    cells = {
-        "Calls": count(line.calls),
-        "Input": count(line.input),
-        "Cached": count(line.cache_read),
-        "Output": count(line.output),
-        "Cost": cost_text(line),
-        "Note": "\n".join(_notes(line)),
-    }
-    return [Text(visible(line.key)), *(Text(cells[name]) for name in names)]
-
-
-def _notes(line: CostLine) -> list[str]:
-    notes = []
-    if line.unpriced:
-        notes.append(f"? {count(line.unpriced)} unpriced")
-    if line.estimated:
-        notes.append(f"~ {count(line.estimated)} estimated")
-    if line.open_micros:
-        notes.append(f"≤ {usd(line.open_micros)} open")
-    return notes
-
-
-def _remarks(sums: CostLine) -> list[Text]:
-    remarks = [
-        "",
-        f"{count(sums.tokens_processed)} tokens processed, "
-        f"{count(sums.input + sums.output)} with those from a cache",
-    ]
-    if sums.unpriced:
-        remarks.append(
-            f"? {count(sums.unpriced)} of {count(sums.calls)} calls unpriced: not in the cost"
-        )
-    if sums.estimated:
-        remarks.append(f"~ {count(sums.estimated)} estimated: the provider reported no usage")
-    if sums.open_micros:
-        remarks.append(f"unsettled, at most {usd(sums.open_micros)} more: calls without an answer")
-    return [Text(remark) for remark in remarks]

@@ -25,14 +25,15 @@ from agentctl.core.decide import (
     Sleep,
     decide,
 )
-from agentctl.core.rows import StoredOutput
+from agentctl.core.rows import Gate, StoredOutput
 from agentctl.core.state import ENDS, State, apply, fold
-from agentctl.core.values import Millis, Quote, ToolCall, View
+from agentctl.core.values import Millis, Quote, Shared, ToolCall, View
 from agentctl.errors import StoreError
-from agentctl.ports import Listener
+from agentctl.ports import NO_GATE, Listener
 from agentctl.run import perform
-from agentctl.run.world import World
+from agentctl.run.world import Mind, World
 
+STEP_BACK_S = 0.005
 NO_QUOTE = Quote(0, 0, 0, 0)
 CUT = (
     "Stopped by the user while it ran. What it had done by then stays done; check before repeating."
@@ -55,16 +56,24 @@ class Driver:
         # Time goes on from the last event even if the machine's clock was set back since.
         self._ahead_ms = max(self.state.last_ms - world.clock.now_ms(), 0)
         specs = world.belt.specs.values()
+        self._categories = sorted({"ai", *(spec.category for spec in specs)})
         told = "".join(spec.description + spec.parameters for spec in specs)
-        self._overhead_tokens = world.counter.count(self.state.created.system + told)
+        self._overhead = self.state.created.system + told
+        self._overhead_tokens: dict[int, int] = {}
         self._main: asyncio.Task[object] | None = None
         self._waiting = False
+        self._sleeping = False
         self._cutting = False
         self._broken: set[Listener] = set()
         self._live = [listener for listener in world.listeners if listener.live]
         self._prices = ""
-        # May be a little old: the append checks the hour again, and a refusal reads it anew.
-        self._hour: tuple[int, Millis] | None = None
+        # May be a little old: the append looks again, and a refusal has it read anew.
+        self._shared: Shared | None = None
+        self._refusals = 0
+        self._mind_name = ("", "")
+        self._known_mind = world.mind("", "")
+        self._known_gate = NO_GATE
+        self._swept_ms = world.clock.now_ms()
 
     async def drive(self) -> State:
         """Go on until the task ends or stops, and return its state."""
@@ -76,6 +85,8 @@ class Driver:
             while True:
                 action = decide(self.state, self._view())
                 match action:
+                    case Record(facts) if isinstance(facts[-1], e.Stopped):
+                        self._commit(facts)  # like an intent: a limit may have been raised just now
                     case Record(facts):
                         self._hold(*facts)
                     case CallModel(intent):
@@ -94,7 +105,8 @@ class Driver:
             watch.cancel()
             self._main = None  # a cut that comes late finds nothing to cut
             await self.world.belt.close()
-            await self.world.provider.close()
+            for mind in (self.world.mind("", ""), *self.world.others.values()):
+                await mind.provider.close()
             self._close_listeners()
 
     def interrupt(self, by: str) -> None:
@@ -114,10 +126,12 @@ class Driver:
 
     async def _call_model(self, intent: e.ModelAsked) -> None:
         if not self._commit([intent]):
+            await self._step_back()
             return
+        mind = self._mind()
         try:
             event = await perform.ask_model(
-                self.state, self.world, intent, self._emit_text, self._now, self._prices
+                self.state, self.world, mind, intent, self._emit_text, self._now, self._prices
             )
         except asyncio.CancelledError:
             self._was_cut()
@@ -128,10 +142,16 @@ class Driver:
 
     async def _run_tools(self, calls: Sequence[ToolCall], intents: Sequence[e.ToolStarted]) -> None:
         if not self._commit(intents):
+            await self._step_back()
             return
         try:
             await self.world.belt.run(
-                calls, self._tool_ended, self._signal, self._read_stored, self.world.clock.now_ms
+                calls,
+                self._tool_ended,
+                self._signal,
+                self._read_stored,
+                self.world.clock.now_ms,
+                self.state.limits,
             )
         except asyncio.CancelledError:
             self._was_cut()
@@ -175,13 +195,14 @@ class Driver:
     async def _sleep(self, action: Sleep) -> None:
         self._commit()
         self._signal(e.Waiting(action.until_ms, action.why))
-        self._waiting = True
+        self._waiting = self._sleeping = True
         try:
             await self.world.clock.sleep_until(action.until_ms - self._ahead_ms)
         except asyncio.CancelledError:
             self._was_cut()
         finally:
-            self._waiting = False
+            self._waiting = self._sleeping = False
+            self._shared = None
 
     # --- the log -------------------------------------------------------------------------------
 
@@ -190,6 +211,8 @@ class Driver:
         now_ms = self._now()
         for fact in facts:
             apply(self.state, fact, now_ms)
+            if isinstance(fact, e.Switched):
+                self._prices = ""  # another model's: they must be told again
         self._held.extend(facts)
 
     def _commit(self, intents: Sequence[e.Event] = ()) -> bool:
@@ -202,7 +225,7 @@ class Driver:
             self._held,
             self._now(),
             intents=intents,
-            hour_cap_micros=self.state.limits.hour_cost_micros,
+            gate=self._gate(),
             outputs=self._outputs,
         )
         held = {id(fact) for fact in self._held}
@@ -210,8 +233,18 @@ class Driver:
         self._outputs = []
         self._take(result.recorded, applied=held)
         if result.refused:
-            self._hour = None
+            self._shared = None
+            self._refusals += 1
+        elif intents:
+            self._refusals = 0
         return not result.refused
+
+    async def _step_back(self) -> None:
+        """Others were quicker: try again at once, then ever later, and let signals be heard."""
+        try:
+            await asyncio.sleep(min(self._refusals - 1, 100) * STEP_BACK_S)
+        except asyncio.CancelledError:
+            self._was_cut()
 
     def _take(
         self, records: Sequence[e.Recorded], applied: set[int] | frozenset[int] = frozenset()
@@ -229,18 +262,47 @@ class Driver:
     def _view(self) -> View:
         ready = self.state.ready_to_ask
         now_ms = self._now()
-        if ready and self._hour is None:
-            self._hour = self.world.store.hour_spent(now_ms)
-        spent, opens_ms = self._hour or (0, 0)
+        mind = self._mind()
+        if self._shared is None:
+            account = self.state.created.account
+            self._shared = self.world.store.shared(account, self._categories, now_ms)
         return View(
             now_ms,
-            perform.quote(self.state, self.world, self._overhead_tokens) if ready else NO_QUOTE,
-            spent,
-            opens_ms,
+            perform.quote(self.state, mind, self._overhead_of(mind)) if ready else NO_QUOTE,
+            self._shared,
+            mind.provider.paced,
             self.world.belt.specs,
-            self.world.counter.bytes_per_ktoken,
+            mind.counter.bytes_per_ktoken,
             self.world.ask is not None,
         )
+
+    def _mind(self) -> Mind:
+        """The model to ask, looked up anew only when the state names another."""
+        name = self.state.provider, self.state.model
+        if name != self._mind_name:
+            self._mind_name, self._known_mind = name, self.world.mind(*name)
+        return self._known_mind
+
+    def _overhead_of(self, mind: Mind) -> int:
+        """Tokens of the system prompt and the tools, as this model counts them."""
+        found = self._overhead_tokens.get(mind.counter.bytes_per_ktoken)
+        if found is None:
+            found = mind.counter.count(self._overhead)
+            self._overhead_tokens[mind.counter.bytes_per_ktoken] = found
+        return found
+
+    def _gate(self) -> Gate:
+        limits, paced = self.state.limits, self._mind().provider.paced
+        if limits is not self._known_gate.limits or paced != self._known_gate.paced:
+            self._known_gate = Gate(
+                self.state.created.account,
+                limits.hour_cost_micros,
+                limits.day_cost_micros,
+                limits,
+                paced,
+                limits.breaker,
+            )
+        return self._known_gate
 
     def _now(self) -> Millis:
         return max(self.world.clock.now_ms() + self._ahead_ms, self.state.last_ms)
@@ -289,10 +351,14 @@ class Driver:
         told = False
         while True:
             await asyncio.sleep(self.world.poll_ms / 1000)
-            self._hour = None
+            self._shared = None
             try:
                 if self.world.store.changed():
+                    limits = self.state.limits
                     self._take(self.world.store.read(self.task_id, self._seen))
+                    if self.state.limits is not limits and self._sleeping:
+                        self._cut()  # it may go on now
+                self._sweep()
             except StoreError as error:
                 # The next append meets the same fault and ends the run; until then, go on looking.
                 if not told:
@@ -300,6 +366,13 @@ class Driver:
                 told = True
             if self._must_cut():
                 self._cut()
+
+    def _sweep(self) -> None:
+        """Settle what dead processes have reserved, now and then."""
+        now_ms = self.world.clock.now_ms()
+        if self.world.sweep is not None and now_ms - self._swept_ms >= self.world.sweep_ms:
+            self._swept_ms = now_ms
+            self.world.sweep()
 
     def _must_cut(self) -> bool:
         state, wanted = self.state, self.state.pause_wanted

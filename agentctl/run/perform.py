@@ -13,28 +13,32 @@ from agentctl.core.state import State
 from agentctl.core.values import Message, Millis, Quote, ToolCall, Usage
 from agentctl.errors import ProviderError
 from agentctl.ports import Answer, Emit, Request
-from agentctl.run.world import World
+from agentctl.run.world import Mind, World
+
+LOCAL_FIRST_BYTE_MS = 600_000
+"""A model on this machine may have to be loaded, and to read a long prompt without a GPU."""
 
 
-def quote(state: State, world: World, overhead_tokens: int) -> Quote:
+def quote(state: State, mind: Mind, overhead_tokens: int) -> Quote:
     """What the next call may cost at worst: all input new and written to the cache."""
     tokens = estimate_tokens(
         state.sent_bytes,
         state.anchor_tokens,
         state.anchor_bytes,
         overhead_tokens,
-        world.counter.bytes_per_ktoken,
+        mind.counter.bytes_per_ktoken,
     )
-    rates = world.pricer.rates(Usage(input=tokens))
+    rates = mind.pricer.rates(Usage(input=tokens))
     if rates is None:
-        return Quote(tokens, None, 0, world.provider.max_output)
+        return Quote(tokens, None, 0, mind.provider.max_output)
     worst_micros = ceil_div(tokens * max(rates.input, rates.cache_write), MTOK)
-    return Quote(tokens, worst_micros, rates.output, world.provider.max_output)
+    return Quote(tokens, worst_micros, rates.output, mind.provider.max_output)
 
 
 async def ask_model(
     state: State,
     world: World,
+    mind: Mind,
     intent: e.ModelAsked,
     emit: Emit,
     now_ms: Callable[[], Millis],
@@ -51,19 +55,21 @@ async def ask_model(
         intent.output_cap,
         intent.reserve_tokens - intent.output_cap,
         world.silence_ms,
+        state.limits.timeout_ms("ai", None if mind.provider.paced else LOCAL_FIRST_BYTE_MS),
+        intent.request,
     )
     began_ms = now_ms()
     try:
-        answer = await world.provider.ask(request, emit)
+        answer = await mind.provider.ask(request, emit)
     except ProviderError as error:
         return _failed(state, world, intent, error, now_ms())
-    return _answered(world, answer, now_ms() - began_ms, known_prices)
+    return _answered(world, mind, answer, now_ms() - began_ms, known_prices)
 
 
 def cut(intent: e.ModelAsked, why: str) -> e.ModelFailed:
     """The fact of a call that we cut: it may have been billed, so it costs its reserve."""
     return e.ModelFailed(
-        "cut",
+        "interrupted",
         why,
         retriable=True,
         charged_micros=intent.reserve_micros,
@@ -72,21 +78,21 @@ def cut(intent: e.ModelAsked, why: str) -> e.ModelFailed:
 
 
 def _answered(
-    world: World, answer: Answer, duration_ms: Millis, known_prices: str
+    world: World, mind: Mind, answer: Answer, duration_ms: Millis, known_prices: str
 ) -> e.ModelAnswered:
     message = answer.message
     calls = tuple(world.belt.check(_clean_call(call)) for call in message.calls)
-    prices = world.pricer.note(answer.usage)
+    prices = mind.pricer.note(answer.usage)
     clean = Message("assistant", storable(message.text), _distinct(calls), native=message.native)
     return e.ModelAnswered(
         clean,
         answer.usage,
         answer.stop,
-        world.pricer.cost(answer.usage),
+        mind.pricer.cost(answer.usage),
         duration_ms,
         "" if prices == known_prices else prices,
         answer.response_id,
-        answer.model if answer.model != world.provider.model else "",
+        answer.model if answer.model != mind.provider.model else "",
     )
 
 
@@ -118,4 +124,5 @@ def _failed(
         intent.reserve_micros if billed else 0,
         intent.reserve_tokens if billed else 0,
         now_ms + wait if error.retriable else 0,
+        0 if billed else intent.credits,
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from agentctl.core.events import Signal, ToolEnded, ToolOutput
 from agentctl.core.rows import StoredOutput
 from agentctl.core.sanitize import storable
-from agentctl.core.values import Millis, ToolCall, ToolSpec
+from agentctl.core.values import Limits, Millis, ToolCall, ToolSpec
 from agentctl.errors import AgentctlError
 from agentctl.ports import Tool, ToolContext, ToolResult
 
@@ -53,8 +53,9 @@ class Toolbelt:
         hear: Callable[[Signal], None],
         read_stored: Callable[[str], str | None],
         now_ms: Callable[[], Millis],
+        limits: Limits,
     ) -> None:
-        """Run all calls; `on_end` is told of each as it ends.
+        """Run all calls, each as long as the limits allow; `on_end` is told of each as it ends.
 
         Cancelling stops every call and what it started, then raises CancelledError.
         """
@@ -65,7 +66,7 @@ class Toolbelt:
                 context = ToolContext(
                     self._cwd, call.id, lambda text: hear(ToolOutput(call.id, text)), read_stored
                 )
-                status, result = await self._outcome(call, context)
+                status, result = await self._outcome(call, context, limits)
                 on_end(*_ended(call, status, result, now_ms() - began_ms))
 
         if len(calls) == 1:
@@ -78,21 +79,23 @@ class Toolbelt:
         except ExceptionGroup as failed:  # on_end could not write: one such error says it all
             raise failed.exceptions[0] from failed
 
-    async def _outcome(self, call: ToolCall, context: ToolContext) -> tuple[str, ToolResult]:
+    async def _outcome(
+        self, call: ToolCall, context: ToolContext, limits: Limits
+    ) -> tuple[str, ToolResult]:
         tool = self._tools[call.name]
-        timeout_ms = tool.spec.timeout_ms
+        timeout_ms = limits.timeout_ms(tool.spec.category, tool.spec.timeout_ms)
         try:
             async with asyncio.timeout(timeout_ms / 1000) as time_limit:
                 result = await tool.run(call.arguments, context)
         except TimeoutError as error:
             if not time_limit.expired():  # its own, e.g. of a connection
-                return "error", _broke(call, error)
+                return "broken", _broke(call, error)
             text = f"Stopped after {timeout_ms / 1000:g} s: the time limit of {call.name}."
             return "timeout", ToolResult(text, ok=False)
         except AgentctlError as error:
             return "error", ToolResult(str(error), ok=False)
         except Exception as error:  # noqa: BLE001 - a broken tool must not end the run: the model is told
-            return "error", _broke(call, error)
+            return "broken", _broke(call, error)
         return ("ok" if result.ok else "error"), result
 
     async def close(self) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from agentctl.core.values import Millis
 from agentctl.ports import Ask, Clock, Counter, Listener, Pricer, Provider, Store
 from agentctl.run.toolbelt import Toolbelt
+
+
+class Mind(Struct, frozen=True):
+    """One model: who answers, at what price, and how its tokens are counted."""
+
+    provider: Provider
+    pricer: Pricer
+    counter: Counter
 
 
 class World(Struct, frozen=True):
@@ -32,3 +40,13 @@ class World(Struct, frozen=True):
     """How long running work may go on after a signal: exit must come within two seconds."""
     poll_ms: Millis = 250
     """How often the log is looked at for requests of other processes."""
+    others: Mapping[str, Mind] = {}
+    """Fallbacks by "provider/model"."""
+    sweep: Callable[[], None] | None = None
+    """Settles calls of processes that have died. Asked for now and then, while a run goes on."""
+    sweep_ms: Millis = 30_000
+
+    def mind(self, provider: str, model: str) -> Mind:
+        """The model by its name; the run's own for any that is no fallback."""
+        other = self.others.get(f"{provider}/{model}")
+        return other or Mind(self.provider, self.pricer, self.counter)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from agentctl.core import breaker
 from agentctl.core import events as e
-from agentctl.core.rows import Appended, StoredOutput
-from agentctl.core.values import Micros, Millis
+from agentctl.core.rows import Appended, Gate, StoredOutput
+from agentctl.core.values import Circuit, Micros, Millis, Pace, Shared
 
+NO_GATE = Gate()
+DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 
@@ -19,6 +22,9 @@ class MemoryStore:
         """Begin empty."""
         self.logs: dict[str, list[e.Recorded]] = {}
         self.outputs: dict[str, str] = {}
+        self.credits: dict[str, int] = {}
+        self.circuits: dict[str, Circuit] = {}
+        self._paces: dict[tuple[str, str], list[Millis]] = {}
         self._changes = 0
         self._seen = -1
 
@@ -38,7 +44,7 @@ class MemoryStore:
         at_ms: Millis,
         *,
         intents: Sequence[e.Event] = (),
-        hour_cap_micros: Micros | None = None,
+        gate: Gate = NO_GATE,
         outputs: Sequence[StoredOutput] = (),
     ) -> Appended:
         """Write facts, then intents: see ports.Store."""
@@ -49,11 +55,11 @@ class MemoryStore:
         for output in outputs:
             self.outputs[output.ref] = output.text
         for fact in facts:
+            self._follow(task_id, fact, gate, at_ms)
             log.append(e.Recorded(len(log), at_ms, fact))
-        due = sum(i.reserve_micros or 0 for i in intents if isinstance(i, e.ModelAsked))
-        if not refused and due and hour_cap_micros is not None:
-            refused = "hour" if self.hour_spent(at_ms)[0] + due > hour_cap_micros else ""
+        refused = refused or self._refusal(gate, intents, at_ms)
         for intent in () if refused else intents:
+            self._enter(gate, intent, at_ms)
             log.append(e.Recorded(len(log), at_ms, intent))
         self._changes += 1
         return Appended(tuple(log[start:]), refused)
@@ -67,8 +73,21 @@ class MemoryStore:
         before, self._seen = self._seen, self._changes
         return before != self._changes
 
-    def hour_spent(self, now_ms: Millis) -> tuple[Micros, Millis]:
-        """Settled and reserved in the last 60 minutes, and when its oldest part leaves them."""
+    def shared(self, account: str, categories: Iterable[str], now_ms: Millis) -> Shared:
+        """What all tasks share, with the pace of these categories."""
+        hour, hour_opens_ms = self._spent(now_ms, HOUR_MS)
+        day, day_opens_ms = self._spent(now_ms, DAY_MS)
+        return Shared(
+            hour,
+            hour_opens_ms,
+            day,
+            day_opens_ms,
+            {category: self._pace(account, category, now_ms) for category in categories},
+            self.credits.get(account, 0),
+            dict(self.circuits),
+        )
+
+    def _spent(self, now_ms: Millis, window_ms: Millis) -> tuple[Micros, Millis]:
         minutes: dict[int, Micros] = {}
         for log in self.logs.values():
             minute, reserve = 0, 0
@@ -81,11 +100,89 @@ class MemoryStore:
                     minutes[minute] += (event.cost_micros or 0) - reserve
                 elif isinstance(event, e.ModelFailed):
                     minutes[minute] += (event.charged_micros or 0) - reserve
-        first = (now_ms - HOUR_MS) // MINUTE_MS
+        first = (now_ms - window_ms) // MINUTE_MS
         counted = {m: micros for m, micros in minutes.items() if m >= first and micros > 0}
-        opens = (min(counted) + 1) * MINUTE_MS + HOUR_MS if counted else 0
+        opens = (min(counted) + 1) * MINUTE_MS + window_ms if counted else 0
         return sum(counted.values()), opens
+
+    def _pace(self, account: str, category: str, now_ms: Millis) -> Pace:
+        calls = self._paces.get((account, category), [])
+        counted = [at for at in calls if now_ms - MINUTE_MS < at <= now_ms + MINUTE_MS]
+        return Pace(len(counted), min(counted) + MINUTE_MS if counted else 0)
+
+    def _refusal(self, gate: Gate, intents: Sequence[e.Event], at_ms: Millis) -> str:
+        due = sum(i.reserve_micros or 0 for i in intents if isinstance(i, e.ModelAsked))
+        for cap, window_ms in ((gate.hour_cap_micros, HOUR_MS), (gate.day_cap_micros, DAY_MS)):
+            if due and cap is not None and self._spent(at_ms, window_ms)[0] + due > cap:
+                return "cost"
+        wanted = [category for i in intents if (category := _category(gate, i))]
+        for category in set(wanted):
+            cap = gate.limits.per_minute(category) if gate.limits else None
+            used = self._pace(gate.account, category, at_ms).used
+            if cap is not None and used + wanted.count(category) > cap:
+                return "rate"
+        if sum(map(_price, intents)) > max(self.credits.get(gate.account, 0), 0):
+            return "credits"
+        names = {_circuit(gate, intent) for intent in intents}
+        shut = (breaker.closed_until(c, at_ms) for n, c in self.circuits.items() if n in names)
+        return "circuit" if any(shut) else ""
+
+    def _enter(self, gate: Gate, intent: e.Event, at_ms: Millis) -> None:
+        category = _category(gate, intent)
+        if category:
+            self._paces.setdefault((gate.account, category), []).append(at_ms)
+        if _price(intent):
+            self.credits[gate.account] = self.credits.get(gate.account, 0) - _price(intent)
+        name = _circuit(gate, intent)
+        if name in self.circuits:
+            self.circuits[name] = breaker.asked(self.circuits[name], at_ms)
+
+    def _follow(self, task_id: str, fact: e.Event, gate: Gate, at_ms: Millis) -> None:
+        if isinstance(fact, e.ToolEnded):
+            name = breaker.tool(fact.tool)
+        elif isinstance(fact, (e.ModelAnswered, e.ModelFailed)):
+            if isinstance(fact, e.ModelFailed) and fact.credits_back:
+                self.credits[gate.account] = self.credits.get(gate.account, 0) + fact.credits_back
+            if not gate.paced:
+                return
+            asked = [r.event for r in self.logs[task_id] if isinstance(r.event, e.ModelAsked)]
+            name = breaker.provider(asked[-1].provider)
+        else:
+            return
+        after = breaker.after(self.circuits.get(name, Circuit()), fact, gate.breaker, at_ms)
+        self.circuits[name] = after
+        if after == Circuit():
+            del self.circuits[name]
+
+    def answered(self, request: str) -> e.ModelAnswered | None:
+        """An earlier answer to the same request, if one is kept under this hash."""
+        found = None
+        for log in self.logs.values():
+            asked = None
+            for record in log:
+                if isinstance(record.event, e.ModelAsked):
+                    asked = record.event
+                elif isinstance(record.event, e.ModelAnswered) and asked is not None:
+                    same = asked.request == request and asked.provider != "cached"
+                    found = record.event if same else found
+        return found
 
     def output(self, ref: str) -> str | None:
         """A stored output."""
         return self.outputs.get(ref)
+
+
+def _category(gate: Gate, intent: e.Event) -> str:
+    if isinstance(intent, e.ToolStarted):
+        return intent.category
+    return "ai" if gate.paced and isinstance(intent, e.ModelAsked) else ""
+
+
+def _price(intent: e.Event) -> int:
+    return intent.credits if isinstance(intent, (e.ModelAsked, e.ToolStarted)) else 0
+
+
+def _circuit(gate: Gate, intent: e.Event) -> str:
+    if gate.paced and isinstance(intent, e.ModelAsked):
+        return breaker.provider(intent.provider)
+    return breaker.tool(intent.tool) if isinstance(intent, e.ToolStarted) else ""

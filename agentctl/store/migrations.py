@@ -84,7 +84,66 @@ def m001_first_tables(db: Database) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_first_tables,)
+def m002_shared_limits_and_sums(db: Database) -> None:
+    """Add what limits need that tasks share, and sums so that reports need not read every call."""
+    for column, kind in (
+        ("account", "TEXT NOT NULL DEFAULT 'default'"),
+        ("active_ms", "INTEGER NOT NULL DEFAULT 0"),
+        ("resumed_ms", "INTEGER NOT NULL DEFAULT 0"),
+    ):
+        db.execute(f"ALTER TABLE tasks ADD COLUMN {column} {kind}")
+    db.execute("CREATE INDEX usage_task ON usage (task)")
+    # Few calls are open at any time: those of dead processes are found without reading the rest.
+    db.execute("CREATE INDEX usage_open ON usage (task) WHERE state = 'open'")
+    db.execute(
+        "CREATE TABLE sums (quarter INTEGER, task INTEGER, offer INTEGER, calls INTEGER NOT NULL,"
+        " unpriced INTEGER NOT NULL, input INTEGER NOT NULL, cache_read INTEGER NOT NULL,"
+        " cache_write INTEGER NOT NULL, output INTEGER NOT NULL, cost_micros INTEGER NOT NULL,"
+        " estimated INTEGER NOT NULL, unsettled_micros INTEGER NOT NULL,"
+        " PRIMARY KEY (quarter, task, offer)) WITHOUT ROWID"
+    )
+    db.execute(REBUILD_SUMS)
+    db.execute(
+        "CREATE TABLE paces (account TEXT, category TEXT, at_ms INTEGER, calls INTEGER NOT NULL,"
+        " PRIMARY KEY (account, category, at_ms)) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE circuits (name TEXT PRIMARY KEY, failures INTEGER NOT NULL,"
+        " since_ms INTEGER NOT NULL, opens_ms INTEGER NOT NULL, probe_until_ms INTEGER NOT NULL)"
+        " WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE credits (account TEXT PRIMARY KEY, balance INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE credit_moves (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL,"
+        " account TEXT NOT NULL, amount INTEGER NOT NULL, balance INTEGER NOT NULL,"
+        " task INTEGER, reason TEXT NOT NULL)"
+    )
+    db.execute(
+        "CREATE TABLE violations (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL,"
+        " task INTEGER NOT NULL, guard TEXT NOT NULL, name TEXT NOT NULL, used INTEGER NOT NULL,"
+        " cap INTEGER NOT NULL, need INTEGER NOT NULL, unit TEXT NOT NULL, tool TEXT NOT NULL)"
+    )
+    db.execute(
+        "CREATE TABLE answers (request TEXT PRIMARY KEY, pos INTEGER NOT NULL) WITHOUT ROWID"
+    )
+
+
+REBUILD_SUMS = (
+    "INSERT INTO sums SELECT at_ms / 900000, task, offer, count(*), sum(cost_micros IS NULL),"
+    " sum(input), sum(cache_read), sum(cache_write), sum(output),"
+    " sum(CASE WHEN state = 'unsettled' THEN 0 ELSE coalesce(cost_micros, 0) END),"
+    " sum(state = 'estimated'),"
+    " sum(CASE WHEN state = 'unsettled' THEN coalesce(cost_micros, 0) ELSE 0 END)"
+    " FROM usage WHERE state <> 'open' GROUP BY 1, 2, 3"
+)
+"""What `sums` holds, computed from all calls: one row per quarter of an hour, task and offer."""
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (
+    m001_first_tables,
+    m002_shared_limits_and_sums,
+)
 
 
 def migrate(connection: Any, version: int) -> None:

@@ -1,17 +1,24 @@
-"""The tables that follow from events: tasks, usage, spend. Written with the event, never alone."""
+"""The tables that follow from events. Written in the event's own transaction, never alone.
+
+`tasks`, `usage`, `spend`, `sums`, `violations` and `answers` can be rebuilt from the log. The
+circuits are a memory of the last minutes only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from agentctl.core import breaker
 from agentctl.core import events as e
-from agentctl.core.values import Micros, Millis
+from agentctl.core.values import Breaker, Circuit, Micros, Millis, Usage
+from agentctl.store import gate as gates
 
 if TYPE_CHECKING:
     import sqlite3
 
 MINUTE_MS = 60_000
+QUARTER_MS = 900_000
 GOAL_CHARS_MAX = 200
 """The list shows the beginning of a goal; the whole is in the log."""
 
@@ -20,8 +27,9 @@ def insert_task(db: sqlite3.Connection, task_id: str, event: e.TaskCreated, at_m
     """Write the list row of a new task and return its number."""
     cursor = db.execute(
         "INSERT INTO tasks (id, name, goal, status, cwd, provider, model, created_ms, updated_ms,"
-        " steps, cost_micros, unpriced, tokens_processed, tokens_total, pid, wake_ms, limit_micros)"
-        " VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?)",
+        " steps, cost_micros, unpriced, tokens_processed, tokens_total, pid, wake_ms, limit_micros,"
+        " account, resumed_ms)"
+        " VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?, ?)",
         (
             task_id,
             event.name,
@@ -32,6 +40,8 @@ def insert_task(db: sqlite3.Connection, task_id: str, event: e.TaskCreated, at_m
             at_ms,
             at_ms,
             event.limits.task_cost_micros,
+            event.account,
+            at_ms,
         ),
     )
     number = cursor.lastrowid
@@ -48,7 +58,15 @@ class Projection:
         self._db = db
         self._offers: dict[tuple[str, str, str], int] = {}
         self._open: dict[int, tuple[int, Millis, Micros, str, str]] = {}
+        self._requests: dict[int, str] = {}
         self._prices: dict[int, str] = {}
+        self._pos = 0
+        self.breaker = Breaker()
+        """When circuits open, for what is written next."""
+        self.paced = True
+        """Whether the task's model is elsewhere, and so has a circuit."""
+        self.troubled: Collection[str] = ()
+        """Circuits that were not healthy when the last intents were written."""
         self._changes: dict[type[e.Event], Callable[[int, Any, Millis], None]] = {
             e.ModelAsked: self._asked,
             e.ModelAnswered: self._answered,
@@ -57,31 +75,39 @@ class Projection:
             e.Stopped: self._stopped,
             e.Finished: self._finished,
             e.LimitChanged: self._limit_changed,
+            e.LimitReached: self._limit_reached,
+            e.Switched: self._switched,
+            e.ToolEnded: self._tool_ended,
         }
 
     def forget(self) -> None:
         """A transaction was rolled back: what was remembered may never have been written."""
         self._offers.clear()
         self._open.clear()
+        self._requests.clear()
 
-    def follow(self, task: int, event: e.Event, at_ms: Millis) -> None:
+    def follow(self, task: int, event: e.Event, at_ms: Millis, pos: int) -> None:
         """Bring the tables up to date with an event of the task with this row number."""
         change = self._changes.get(type(event))
         if change is not None:
+            self._pos = pos
             change(task, event, at_ms)
 
     def _resumed(self, task: int, event: e.Resumed, at_ms: Millis) -> None:
         self._db.execute(
-            "UPDATE tasks SET status = 'running', pid = ?, updated_ms = ?, wake_ms = 0,"
-            " provider = coalesce(nullif(?, ''), provider),"
+            "UPDATE tasks SET status = 'running', pid = ?, updated_ms = ?, resumed_ms = ?,"
+            " wake_ms = 0, provider = coalesce(nullif(?, ''), provider),"
             " model = coalesce(nullif(?, ''), model) WHERE no = ?",
-            (event.pid, at_ms, event.provider, event.model, task),
+            (event.pid, at_ms, at_ms, event.provider, event.model, task),
         )
 
     def _stopped(self, task: int, event: e.Stopped, at_ms: Millis) -> None:
+        # A run that was killed came to no end: its time is missing here, not in the log.
         self._db.execute(
-            "UPDATE tasks SET status = ?, updated_ms = ?, wake_ms = ? WHERE no = ?",
-            (event.outcome, at_ms, event.wake_ms, task),
+            "UPDATE tasks SET status = ?, updated_ms = ?, wake_ms = ?, active_ms = active_ms +"
+            " CASE WHEN resumed_ms > 0 AND resumed_ms < ? THEN ? - resumed_ms ELSE 0 END,"
+            " resumed_ms = 0 WHERE no = ?",
+            (event.outcome, at_ms, event.wake_ms, at_ms, at_ms, task),
         )
 
     def _finished(self, task: int, event: e.Finished, at_ms: Millis) -> None:
@@ -92,6 +118,45 @@ class Projection:
             "UPDATE tasks SET limit_micros = ?, updated_ms = ? WHERE no = ?",
             (event.limits.task_cost_micros, at_ms, task),
         )
+
+    def _limit_reached(self, task: int, event: e.LimitReached, at_ms: Millis) -> None:
+        self._db.execute(
+            "INSERT INTO violations VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                at_ms,
+                task,
+                event.guard,
+                event.limit,
+                event.used,
+                event.cap,
+                event.need,
+                event.unit,
+                event.tool,
+            ),
+        )
+
+    def _switched(self, task: int, event: e.Switched, at_ms: Millis) -> None:
+        self._prices.pop(task, None)
+
+    def _tool_ended(self, task: int, event: e.ToolEnded, at_ms: Millis) -> None:
+        self._health(breaker.tool(event.tool), event, at_ms)
+
+    def _provider_health(self, provider: str, event: e.Event, at_ms: Millis) -> None:
+        if self.paced:
+            self._health(breaker.provider(provider), event, at_ms)
+
+    def _health(self, name: str, event: e.Event, at_ms: Millis) -> None:
+        """Keep the circuit of a provider or tool in step with how a call of it ended."""
+        if name not in self.troubled and breaker.is_well(event):
+            return  # as nearly always; what others have found out since is theirs to mend
+        row = self._db.execute(
+            "SELECT failures, since_ms, opens_ms, probe_until_ms FROM circuits WHERE name = ?",
+            (name,),
+        ).fetchone()
+        before = Circuit(*row) if row else Circuit()
+        after = breaker.after(before, event, self.breaker, at_ms)
+        if after != before:
+            gates.keep_circuit(self._db, name, after)
 
     def _asked(self, task: int, event: e.ModelAsked, at_ms: Millis) -> None:
         reserve = event.reserve_micros
@@ -109,6 +174,7 @@ class Projection:
         )
         row = cursor.lastrowid or 0
         self._open[task] = (row, at_ms, reserve or 0, event.provider, event.model)
+        self._requests[task] = event.request
         self._spend(at_ms, reserve or 0)
 
     def _answered(self, task: int, event: e.ModelAnswered, at_ms: Millis) -> None:
@@ -136,9 +202,14 @@ class Projection:
         tokens_total = usage.input + usage.output
         self._add(task, 1, cost, usage.processed, tokens_total, at_ms)
         self._spend(asked_ms, (cost or 0) - reserve_micros)
+        self._sum(asked_ms, task, offer, usage, cost, settled=True)
+        self._provider_health(provider, event, at_ms)
+        request = self._requests.pop(task, "")
+        if request and provider != "cached":
+            self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (request, self._pos))
 
     def _failed(self, task: int, event: e.ModelFailed, at_ms: Millis) -> None:
-        row, asked_ms, reserve_micros, _, _ = self._open_call(task)
+        row, asked_ms, reserve_micros, provider, model = self._open_call(task)
         cost, tokens = event.charged_micros, event.charged_tokens
         # Unpriced and possibly billed is not "free": charged_tokens tells the two apart.
         state = "unsettled" if cost != 0 or tokens else "free"
@@ -147,6 +218,49 @@ class Projection:
         )
         self._add(task, 0, cost, tokens, tokens, at_ms)
         self._spend(asked_ms, (cost or 0) - reserve_micros)
+        if event.credits_back:
+            account = self._db.execute("SELECT account FROM tasks WHERE no = ?", (task,)).fetchone()
+            gates.move_credits(
+                self._db, account[0], event.credits_back, at_ms, task, "a call was not billed"
+            )
+        offer = self._offer(provider, model, "")
+        self._sum(asked_ms, task, offer, Usage(), cost, settled=state == "free")
+        self._provider_health(provider, event, at_ms)
+
+    def _sum(
+        self,
+        asked_ms: Millis,
+        task: int,
+        offer: int,
+        usage: Usage,
+        cost_micros: Micros | None,
+        *,
+        settled: bool,
+    ) -> None:
+        """Add a call that is no longer open to the sums of its quarter of an hour."""
+        cost = cost_micros or 0
+        self._db.execute(
+            "INSERT INTO sums VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET calls = calls + 1, unpriced = unpriced + excluded.unpriced,"
+            " input = input + excluded.input, cache_read = cache_read + excluded.cache_read,"
+            " cache_write = cache_write + excluded.cache_write, output = output + excluded.output,"
+            " cost_micros = cost_micros + excluded.cost_micros,"
+            " estimated = estimated + excluded.estimated,"
+            " unsettled_micros = unsettled_micros + excluded.unsettled_micros",
+            (
+                asked_ms // QUARTER_MS,
+                task,
+                offer,
+                cost_micros is None,
+                usage.input,
+                usage.cache_read,
+                usage.cache_write,
+                usage.output,
+                cost if settled else 0,
+                not usage.reported,
+                0 if settled else cost,
+            ),
+        )
 
     def _add(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from agentctl.core.rows import TaskRow, UsageRow
@@ -13,27 +13,37 @@ if TYPE_CHECKING:
 
 _TASK = (
     "SELECT id, name, goal, status, cwd, provider, model, created_ms, updated_ms, steps,"
-    " cost_micros, unpriced, tokens_processed, tokens_total, pid, wake_ms, limit_micros FROM tasks"
+    " cost_micros, unpriced, tokens_processed, tokens_total, pid, wake_ms, limit_micros, account,"
+    " active_ms FROM tasks"
 )
 _USAGE = (
     "SELECT usage.id, tasks.id, call, usage.at_ms, offers.provider, offers.model, purpose, state,"
     " input, cache_read, cache_write, output, reasoning, reserve_micros, usage.cost_micros,"
-    " prices, response_id, tasks.name, tasks.cwd"
+    " prices, response_id, tasks.name, tasks.cwd, tasks.account"
     " FROM usage JOIN tasks ON tasks.no = usage.task JOIN offers ON offers.id = usage.offer"
 )
-_IS_OPEN = "state IN ('open', 'unsettled')"
-_SUMS = (
-    "count(*), sum(usage.cost_micros IS NULL), sum(input), sum(cache_read), sum(cache_write),"
-    " sum(output),"
-    f" sum(CASE WHEN {_IS_OPEN} THEN 0 ELSE coalesce(usage.cost_micros, 0) END),"
-    " sum(state = 'estimated'),"
-    f" sum(CASE WHEN {_IS_OPEN} THEN coalesce(usage.cost_micros, 0) ELSE 0 END)"
+_PARTS = (
+    "SELECT quarter, task, offer, calls, unpriced, input, cache_read, cache_write, output,"
+    " cost_micros, estimated, unsettled_micros FROM sums WHERE quarter >= ? AND quarter < ?"
+    # Open calls are few, and an index holds them alone; written so, it is used.
+    " UNION ALL SELECT at_ms / 900000, task, offer, 1, cost_micros IS NULL, 0, 0, 0, 0, 0, 0,"
+    " coalesce(cost_micros, 0) FROM usage"
+    " WHERE state = 'open' AND at_ms / 900000 >= ? AND at_ms / 900000 < ?"
 )
+_SUMS = (
+    "sum(calls), sum(unpriced), sum(input), sum(cache_read), sum(cache_write), sum(output),"
+    " sum(cost_micros), sum(estimated), sum(unsettled_micros)"
+)
+QUARTER_MS = 900_000
+"""Calls are summed by quarters of an hour, since every time zone is whole quarters off UTC."""
 KEYS = {
-    "quarter": "usage.at_ms / 900000",  # a quarter of an hour: no time zone cuts it
-    "hour": "usage.at_ms / 3600000",
-    "task": "usage.task",
-    "model": "(SELECT provider || '/' || model FROM offers WHERE offers.id = usage.offer)",
+    "quarter": "quarter",
+    "hour": "quarter / 4",
+    "task": "task",
+    "model": "(SELECT provider || '/' || model FROM offers WHERE offers.id = offer)",
+    "project": "(SELECT cwd FROM tasks WHERE no = task)",
+    "account": "(SELECT account FROM tasks WHERE no = task)",
+    "all": "''",
 }
 """What calls can be summed by, as SQL. The only SQL text that callers choose from."""
 
@@ -84,14 +94,37 @@ def sums(
 ) -> Sequence[tuple[int | str, int, int, int, int, int, int, Micros, int, Micros]]:
     """Per key of KEYS: calls, unpriced; input, cache read and write, output; cost, estimated, open.
 
-    Cost leaves out what is open or unsettled; "open" is at most that much more.
+    Cost leaves out what is open or unsettled; "open" is at most that much more. The period is
+    widened to whole quarters of an hour.
     """
-    expression = KEYS[key]
-    sql = f"SELECT {expression}, {_SUMS} FROM usage WHERE at_ms >= ? AND at_ms < ? GROUP BY 1"  # noqa: S608 - both are constants of this file
-    return db.execute(
-        sql + " ORDER BY 1",
-        (since_ms, 1 << 62 if until_ms is None else until_ms),
-    ).fetchall()
+    sql = f"SELECT {KEYS[key]}, {_SUMS} FROM ({_PARTS}) GROUP BY 1 ORDER BY 1"  # noqa: S608 - all are constants of this file
+    return db.execute(sql, _quarters(since_ms, until_ms) * 2).fetchall()
+
+
+def sums_by_offer(
+    db: sqlite3.Connection, key: str, since_ms: Millis = 0, until_ms: Millis | None = None
+) -> Iterator[tuple[int | str, int, int, int, int, int, int, int, Micros, int, Micros]]:
+    """As `sums`, with the offer after the key: models, and what they cost, stay apart."""
+    sql = f"SELECT {KEYS[key]}, offer, {_SUMS} FROM ({_PARTS}) GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608 - all are constants of this file
+    return db.execute(sql, _quarters(since_ms, until_ms) * 2)
+
+
+def _quarters(since_ms: Millis, until_ms: Millis | None) -> tuple[int, int]:
+    """The first quarter of an hour, and the first after the last."""
+    last = 1 << 62 if until_ms is None else until_ms
+    return since_ms // QUARTER_MS, -(-last // QUARTER_MS)
+
+
+def offers(db: sqlite3.Connection) -> dict[int, tuple[str, str, str]]:
+    """Provider, model and unit prices (JSON text, empty while unknown) by offer."""
+    rows = db.execute("SELECT id, provider, model, prices FROM offers")
+    return {number: (provider, model, prices) for number, provider, model, prices in rows}
+
+
+def labels(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
+    """Id and name of each task by row number; of one without a name how its goal begins."""
+    rows = db.execute("SELECT no, id, coalesce(nullif(name, ''), substr(goal, 1, 80)) FROM tasks")
+    return {number: (task_id, label) for number, task_id, label in rows}
 
 
 def names(db: sqlite3.Connection) -> dict[int, str]:
@@ -108,3 +141,12 @@ def pause_is_due(db: sqlite3.Connection, number: int) -> bool:
         (base, base | 0xFFFFFFFF),
     ).fetchone()
     return row is not None and row[0] == "PauseRequested"
+
+
+def tasks_with_open_calls(db: sqlite3.Connection) -> list[str]:
+    """Ids of tasks with a call that waits for its answer: running, or left so by a dead process."""
+    rows = db.execute(
+        "SELECT DISTINCT tasks.id FROM usage JOIN tasks ON tasks.no = usage.task"
+        " WHERE usage.state = 'open'"
+    )
+    return [row[0] for row in rows]

@@ -6,15 +6,16 @@ the events and are written in the same transaction, so that they can never disag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentctl.core import events as e
-from agentctl.core.rows import Appended, StoredOutput
-from agentctl.core.values import Micros, Millis
+from agentctl.core.rows import Appended, Gate, StoredOutput
+from agentctl.core.values import Millis, Shared
 from agentctl.errors import StoreError
+from agentctl.store import gate as gates
 from agentctl.store import opening
 from agentctl.store.opening import sqlite_module, translated, translation
 from agentctl.store.project import Projection, insert_task
@@ -22,8 +23,7 @@ from agentctl.store.project import Projection, insert_task
 if TYPE_CHECKING:
     import sqlite3
 
-HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
+NO_GATE = Gate()
 SEQ_BITS = 32
 SEQ_MAX = (1 << SEQ_BITS) - 1
 INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?)"
@@ -81,11 +81,11 @@ class SqliteStore:
         at_ms: Millis,
         *,
         intents: Sequence[e.Event] = (),
-        hour_cap_micros: Micros | None = None,
+        gate: Gate = NO_GATE,
         outputs: Sequence[StoredOutput] = (),
     ) -> Appended:
         """Write facts, then intents, in one durable transaction: see ports.Store."""
-        more = (facts, intents, at_ms, hour_cap_micros, outputs)
+        more = (facts, intents, at_ms, gate, outputs)
         try:
             task = self.number(task_id)
             if expected is not None:
@@ -108,7 +108,7 @@ class SqliteStore:
         facts: Sequence[e.Event],
         intents: Sequence[e.Event],
         at_ms: Millis,
-        hour_cap_micros: Micros | None,
+        gate: Gate,
         outputs: Sequence[StoredOutput],
     ) -> Appended:
         """Write at `seq`, or where the log ends if that is None."""
@@ -122,11 +122,14 @@ class SqliteStore:
             refused = "news" if news and intents else ""
             for output in outputs:
                 db.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (output.ref, output.text))
+            self._tables.breaker, self._tables.paced = gate.breaker, gate.paced
             recorded = self._write(task, seq, facts, at_ms)
-            if intents and not refused and self._hour_full(db, intents, at_ms, hour_cap_micros):
-                refused = "hour"
-                if expected is not None and not facts:  # no key was there to meet others' events
-                    news = self._read(db, base, expected)
+            if intents and not refused:
+                known = gates.circuits(db)
+                self._tables.troubled = known.keys()
+                refused = gates.admit(db, gate, task, intents, at_ms, known)
+                if refused and expected is not None and not facts:
+                    news = self._read(db, base, expected)  # no key was there to meet them
             if intents and not refused:
                 recorded += self._write(task, seq + len(facts), intents, at_ms)
             db.execute("COMMIT")
@@ -149,20 +152,27 @@ class SqliteStore:
         before, self._data_version = self._data_version, version
         return version != before
 
-    def hour_spent(self, now_ms: Millis) -> tuple[Micros, Millis]:
-        """Settled and reserved in the last 60 minutes, and when its oldest part leaves them.
-
-        Whole minutes are counted, so the window is up to 61 minutes long, never shorter than 60.
-        Spend dated in the future counts too: a clock that was set back frees no budget.
-        """
+    def shared(self, account: str, categories: Iterable[str], now_ms: Millis) -> Shared:
+        """What all tasks share, with the pace of these categories."""
         with translated(self.path):
-            return _hour_spent(self._db, now_ms)
+            return gates.shared(self._db, account, categories, now_ms)
 
     def output(self, ref: str) -> str | None:
         """A stored output."""
         with translated(self.path):
             row = self._db.execute("SELECT text FROM outputs WHERE ref = ?", (ref,)).fetchone()
         return row[0] if row else None
+
+    def answered(self, request: str) -> e.ModelAnswered | None:
+        """An earlier answer to the same request, if one is kept under this hash."""
+        with translated(self.path):
+            row = self._db.execute(
+                "SELECT kind, body FROM answers JOIN events ON events.pos = answers.pos"
+                " WHERE request = ?",
+                (request,),
+            ).fetchone()
+        event = e.from_json(*row) if row else None
+        return event if isinstance(event, e.ModelAnswered) else None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -210,28 +220,7 @@ class SqliteStore:
         for event in events:
             kind, body = e.to_json(event)
             execute(INSERT_EVENT, (base + seq, kind, at_ms, body.decode()))
-            follow(task, event, at_ms)
+            follow(task, event, at_ms, base + seq)
             recorded.append(e.Recorded(seq, at_ms, event))
             seq += 1
         return recorded
-
-    def _hour_full(
-        self,
-        db: sqlite3.Cursor,
-        intents: Sequence[e.Event],
-        at_ms: Millis,
-        cap_micros: Micros | None,
-    ) -> bool:
-        due = sum(i.reserve_micros or 0 for i in intents if isinstance(i, e.ModelAsked))
-        if cap_micros is None or not due:
-            return False
-        return _hour_spent(db, at_ms)[0] + due > cap_micros
-
-
-def _hour_spent(db: Any, now_ms: Millis) -> tuple[Micros, Millis]:
-    row = db.execute(
-        "SELECT coalesce(sum(micros), 0), min(minute) FROM spend WHERE minute >= ? AND micros > 0",
-        ((now_ms - HOUR_MS) // MINUTE_MS,),
-    ).fetchone()
-    spent, oldest = row
-    return spent, 0 if oldest is None else (oldest + 1) * MINUTE_MS + HOUR_MS

@@ -16,7 +16,7 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from agentctl.core.values import Millis, Repeat, ToolSpec
+from agentctl.core.values import TIMEOUTS_MS, Millis, Repeat, ToolSpec
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
 from agentctl.tools.treeworker import printable
@@ -106,9 +106,12 @@ def spec_of(
     category: str,
     repeat: Repeat,
     changes: bool,
-    timeout_ms: Millis = 30_000,
+    timeout_ms: Millis | None = None,
 ) -> ToolSpec:
-    """Make a tool's spec; its JSON schema comes from the argument Struct."""
+    """Make a tool's spec; its JSON schema comes from the argument Struct.
+
+    Without `timeout_ms` the time-out is that of the category.
+    """
     schema = msgspec.json.schema(arguments)
     (flat,) = schema["$defs"].values()
     # Every request pays for this text, so what a model does not need is left to check().
@@ -118,6 +121,7 @@ def spec_of(
     }
     wanted = {"type": "object", "properties": properties, "required": flat["required"]}
     text = msgspec.json.encode(wanted, order="sorted").decode()
+    usual_ms = TIMEOUTS_MS.get(category, TIMEOUTS_MS["default"])
     return ToolSpec(
         name=name,
         description=description,
@@ -125,7 +129,7 @@ def spec_of(
         category=category,
         repeat=repeat,
         changes=changes,
-        timeout_ms=timeout_ms,
+        timeout_ms=usual_ms if timeout_ms is None else timeout_ms,
     )
 
 

@@ -51,28 +51,31 @@ Cost       $0.0071 of $0.50
 There are [3] files.
 """
 COSTS_BY_DAY = """\
-Day          Calls   Input   Cached   Output      Cost
-──────────────────────────────────────────────────────
-2026-01-02       2   2,200      200       70   $0.0071
+Day         Calls  Input  Cached  Written  Output    Saved     Cost
+───────────────────────────────────────────────────────────────────
+2026-01-02      2  2,200     200        0      70  $0.0005  $0.0071
 
-Total            2   2,200      200       70   $0.0071
+Total           2  2,200     200        0      70  $0.0005  $0.0071
 
 2,070 tokens processed, 2,270 with those from a cache
+caching saved $0.0005
 this hour $0.0071 of $10.00 (0 %)
 """
 COSTS_BY_MODEL = """\
-Model             Calls   Input   Cached   Output      Cost
-───────────────────────────────────────────────────────────
-scripted/script       2   2,200      200       70   $0.0071
+Model            Calls  Input  Cached  Written  Output    Saved     Cost
+────────────────────────────────────────────────────────────────────────
+scripted/script      2  2,200     200        0      70  $0.0005  $0.0071
 
-Total                 2   2,200      200       70   $0.0071
+Total                2  2,200     200        0      70  $0.0005  $0.0071
 
 2,070 tokens processed, 2,270 with those from a cache
+caching saved $0.0005
 this hour $0.0071 of $10.00 (0 %)
 """
 RESULT = {
     "task_id": str, "kind": str, "outcome": str, "exit_code": int, "answer": str, "steps": int,
     "cost_micros": int, "unpriced_calls": int, "tokens_processed": int, "tokens_total": int,
+    "account": str, "switched": list,
 }  # fmt: skip
 
 
@@ -193,7 +196,8 @@ def test_list_and_show_as_json(place: Place) -> None:
 def test_costs_as_json(place: Place, by: str) -> None:
     run(place)
     report = place.cli("costs", "report", "--json", "--by", by).json
-    assert set(report) == {"schema", "by", "lines", "total", "limits"}
+    period = {"since_ms", "until_ms", "timezone"}
+    assert set(report) == {"schema", "by", "lines", "total", "limits", *period}
     assert (report["schema"], report["by"]) == (1, by)
     (line,) = report["lines"]
     assert set(line) == set(report["total"]) == set(CostLine.__struct_fields__)

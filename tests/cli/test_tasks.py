@@ -159,4 +159,4 @@ def test_a_command_line_that_makes_no_sense_is_a_usage_error(place: Place, words
 def test_costs_by_something_unknown_is_refused_with_the_words_there_are(place: Place) -> None:
     ran = place.cli("costs", "report", "--by", "moon")
     assert ran.code == 2
-    assert "day, task, model or hour" in ran.err
+    assert "day|week|month|hour|task" in ran.err

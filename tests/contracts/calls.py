@@ -35,7 +35,12 @@ RESULTS = (
 )
 
 
-def asked(*messages: Message, silence_ms: int = 20_000, max_output: int = 500) -> Request:
+def asked(
+    *messages: Message,
+    silence_ms: int = 20_000,
+    first_byte_ms: int = 20_000,
+    max_output: int = 500,
+) -> Request:
     return Request(
         system="be brief",
         messages=messages or (GOAL,),
@@ -43,6 +48,7 @@ def asked(*messages: Message, silence_ms: int = 20_000, max_output: int = 500) -
         max_output=max_output,
         input_tokens=1_000,
         silence_ms=silence_ms,
+        first_byte_ms=first_byte_ms,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from agentctl.errors import TaskBusy
+from agentctl.store import lease
 from agentctl.store.lease import Lease, owner
+from agentctl.store.lockfile import Holder
 
 HOLD = """
 import sys
@@ -47,6 +50,7 @@ def test_a_second_driver_is_refused_with_the_pid_of_the_first(folder: Path) -> N
         with pytest.raises(TaskBusy, match=rf"process {first.pid}\b") as told:
             Lease(folder, "t1")
         assert told.value.exit_code == 7
+        assert re.search(r"\(-c \S+, since 20\d\d-.* UTC\)", told.value.what)
         assert "agentctl pause t1" in told.value.next_step
 
 
@@ -119,3 +123,28 @@ def test_the_lock_is_private(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "t1.lock").stat().st_mode) == 0o600
     held.release()
+
+
+def test_a_driver_that_has_not_signed_yet_is_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = iter([Holder(), Holder(), Holder(12)])
+    naps: list[float] = []
+    monkeypatch.setattr(lease, "look", lambda _path: next(seen))
+    monkeypatch.setattr(lease.time, "sleep", naps.append)
+    assert owner(folder, "t1") == 12
+    assert len(naps) == 2
+
+
+def test_a_lease_whose_file_cannot_be_removed_is_free_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    held = Lease(folder, "t1")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        with pytest.raises(PermissionError):
+            held.release(forget=True)
+    assert owner(folder, "t1") == 0

@@ -78,7 +78,7 @@ STATUSES = [
     (400, "prompt is too long: 9 tokens > 5 maximum", "context", False),
     (403, "no", "auth", False),
     (404, "model 'some-model' not found", "not_found", False),
-    (413, "too large", "request", False),
+    (413, "too large", "context", False),
     (422, "bad", "request", False),
     (500, "<html>oops", "server", True),
     (502, "", "server", True),
@@ -219,11 +219,13 @@ def test_an_error_inside_the_stream_may_be_billed(wire: Wire) -> None:
 
 @pytest.mark.parametrize("chunks", [0, 1], ids=["before headers", "mid-stream"])
 def test_a_silent_server_times_out_and_the_connection_is_closed(wire: Wire, chunks: int) -> None:
+    request = asked(silence_ms=200) if chunks else asked(first_byte_ms=200)
     with Server(Reply(wire.encode(Turn())[:chunks], end="hang")) as server:
         with pytest.raises(ProviderError) as caught:
-            ask(wire, server.url, asked(silence_ms=200))
+            ask(wire, server.url, request)
         assert server.gone.wait(20)
     assert facts(caught.value) == ("timeout", True, True)
+    assert ("did not begin to answer within 0.2 s" in caught.value.what) == (chunks == 0)
 
 
 def test_an_unreadable_answer_closes_the_connection_at_once(wire: Wire) -> None:

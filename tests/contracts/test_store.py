@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from agentctl.core import events as e
+from agentctl.core.rows import Gate, StoredOutput
 from agentctl.core.values import Limits, Message, Usage
-from agentctl.ports import StoredOutput
 from agentctl.store.memory import MemoryStore
 from agentctl.store.sqlite import SqliteStore
+from tests.contracts.stores import hour
 
 NOW = 1_800_000_000_000 // 60_000 * 60_000
 """A moment at the begin of a minute: the hour is counted in whole minutes."""
@@ -173,87 +174,92 @@ def test_changed_sees_what_another_process_wrote_once(pair: Pair) -> None:
 
 
 def test_an_empty_hour_has_no_oldest_spend(store: Any) -> None:
-    assert store.hour_spent(NOW) == (0, 0)
+    assert hour(store, NOW) == (0, 0)
 
 
 def test_a_reserve_counts_at_once_and_the_real_cost_replaces_it(store: Any) -> None:
     store.append("t1", 1, [], NOW, intents=[ask(1_000)])
-    assert store.hour_spent(NOW)[0] == 1_000
+    assert hour(store, NOW)[0] == 1_000
     store.append("t1", 2, [answer(400)], NOW + 5 * MINUTE_MS)
-    assert store.hour_spent(NOW + 5 * MINUTE_MS)[0] == 400
+    assert hour(store, NOW + 5 * MINUTE_MS)[0] == 400
 
 
 def test_a_call_that_was_certainly_not_billed_frees_its_reserve(store: Any) -> None:
     store.append("t1", 1, [], NOW, intents=[ask(1_000)])
     store.append("t1", 2, [fail(0)], NOW)
-    assert store.hour_spent(NOW) == (0, 0)
+    assert hour(store, NOW) == (0, 0)
 
 
 def test_a_call_that_may_have_been_billed_keeps_its_reserve(store: Any) -> None:
     store.append("t1", 1, [], NOW, intents=[ask(1_000)])
     store.append("t1", 2, [fail(1_000, 500)], NOW)
-    assert store.hour_spent(NOW)[0] == 1_000
+    assert hour(store, NOW)[0] == 1_000
 
 
 def test_unpriced_calls_add_nothing(store: Any) -> None:
-    store.append("t1", 1, [], NOW, intents=[ask(None)], hour_cap_micros=0)
+    store.append("t1", 1, [], NOW, intents=[ask(None)], gate=Gate(hour_cap_micros=0))
     store.append("t1", 2, [answer(None)], NOW)
-    assert store.hour_spent(NOW) == (0, 0)
+    assert hour(store, NOW) == (0, 0)
 
 
 def test_spend_counts_for_60_minutes_and_not_for_more_than_61(store: Any) -> None:
     store.append("t1", 1, [], NOW + 30_000, intents=[ask(1_000)])
     opens_ms = NOW + 61 * MINUTE_MS
-    assert store.hour_spent(NOW + 30_000) == (1_000, opens_ms)
-    assert store.hour_spent(NOW + 30_000 + HOUR_MS) == (1_000, opens_ms)
-    assert store.hour_spent(opens_ms - 1) == (1_000, opens_ms)
-    assert store.hour_spent(opens_ms) == (0, 0)
+    assert hour(store, NOW + 30_000) == (1_000, opens_ms)
+    assert hour(store, NOW + 30_000 + HOUR_MS) == (1_000, opens_ms)
+    assert hour(store, opens_ms - 1) == (1_000, opens_ms)
+    assert hour(store, opens_ms) == (0, 0)
 
 
 def test_spend_belongs_to_the_minute_of_asking(store: Any) -> None:
     store.append("t1", 1, [], NOW, intents=[ask(1_000)])
     store.append("t1", 2, [answer(400)], NOW + 59 * MINUTE_MS)
-    assert store.hour_spent(NOW + 61 * MINUTE_MS) == (0, 0)
+    assert hour(store, NOW + 61 * MINUTE_MS) == (0, 0)
 
 
 def test_the_window_opens_when_its_oldest_part_leaves(store: Any) -> None:
     for number, minute in enumerate((0, 10)):
         store.append("t1", None, [], NOW + minute * MINUTE_MS, intents=[ask(100, number + 1)])
         store.append("t1", None, [answer(100)], NOW + minute * MINUTE_MS)
-    assert store.hour_spent(NOW + 20 * MINUTE_MS) == (200, NOW + 61 * MINUTE_MS)
-    assert store.hour_spent(NOW + 61 * MINUTE_MS) == (100, NOW + 71 * MINUTE_MS)
+    assert hour(store, NOW + 20 * MINUTE_MS) == (200, NOW + 61 * MINUTE_MS)
+    assert hour(store, NOW + 61 * MINUTE_MS) == (100, NOW + 71 * MINUTE_MS)
 
 
 def test_a_clock_that_was_set_back_frees_no_budget(store: Any) -> None:
     store.append("t1", 1, [], NOW, intents=[ask(1_000)])
-    assert store.hour_spent(NOW - 5 * HOUR_MS)[0] == 1_000
+    assert hour(store, NOW - 5 * HOUR_MS)[0] == 1_000
 
 
 def test_the_hours_cap_is_kept_over_all_tasks(store: Any) -> None:
     store.create("t2", CREATED, NOW)
     store.append("t2", 1, [], NOW, intents=[ask(600)])
-    refused = store.append("t1", 1, [], NOW, intents=[ask(401)], hour_cap_micros=1_000)
-    assert refused.refused == "hour"
+    refused = store.append("t1", 1, [], NOW, intents=[ask(401)], gate=Gate(hour_cap_micros=1_000))
+    assert refused.refused == "cost"
     assert len(store.read("t1")) == 1
-    assert store.append("t1", 1, [], NOW, intents=[ask(400)], hour_cap_micros=1_000).refused == ""
-    assert store.hour_spent(NOW)[0] == 1_000
+    assert (
+        store.append("t1", 1, [], NOW, intents=[ask(400)], gate=Gate(hour_cap_micros=1_000)).refused
+        == ""
+    )
+    assert hour(store, NOW)[0] == 1_000
 
 
 def test_the_hours_cap_keeps_facts(store: Any) -> None:
-    result = store.append("t1", 1, [note(1)], NOW, intents=[ask()], hour_cap_micros=999)
-    assert result.refused == "hour"
+    result = store.append("t1", 1, [note(1)], NOW, intents=[ask()], gate=Gate(hour_cap_micros=999))
+    assert result.refused == "cost"
     assert [r.event for r in result.recorded] == [note(1)]
 
 
 def test_a_fact_of_the_same_append_frees_its_reserve_first(store: Any) -> None:
-    store.append("t1", 1, [], NOW, intents=[ask(900)], hour_cap_micros=1_000)
-    result = store.append("t1", 2, [answer(100)], NOW, intents=[ask(900, 2)], hour_cap_micros=1_000)
+    store.append("t1", 1, [], NOW, intents=[ask(900)], gate=Gate(hour_cap_micros=1_000))
+    result = store.append(
+        "t1", 2, [answer(100)], NOW, intents=[ask(900, 2)], gate=Gate(hour_cap_micros=1_000)
+    )
     assert result.refused == ""
 
 
 def test_a_full_hour_still_tells_the_news(store: Any, pair: Pair) -> None:
     pair.theirs.append("t1", None, [note(7)], NOW)
-    result = store.append("t1", 1, [], NOW, intents=[ask()], hour_cap_micros=1)
+    result = store.append("t1", 1, [], NOW, intents=[ask()], gate=Gate(hour_cap_micros=1))
     assert result.refused
     assert [r.event for r in result.recorded] == [note(7)]
 
@@ -261,7 +267,7 @@ def test_a_full_hour_still_tells_the_news(store: Any, pair: Pair) -> None:
 def test_free_calls_and_tools_pass_a_full_hour(store: Any) -> None:
     tool = e.ToolStarted("c1", "look", "safe")
     for number, intent in enumerate((ask(0), tool), start=1):
-        result = store.append("t1", number, [], NOW, intents=[intent], hour_cap_micros=0)
+        result = store.append("t1", number, [], NOW, intents=[intent], gate=Gate(hour_cap_micros=0))
         assert result.refused == ""
 
 

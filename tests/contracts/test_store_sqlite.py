@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from agentctl.core import events as e
+from agentctl.core.rows import Gate
 from agentctl.errors import StoreCorrupt, StoreError, StoreNewer
 from agentctl.store import opening, queries
 from agentctl.store.sqlite import SqliteStore
+from tests.contracts.stores import hour
 from tests.contracts.test_store import CREATED, MINUTE_MS, NOW, answer, ask, note
 
 PROCESSES, APPENDS, CAP_MICROS = 4, 50, 10_000
@@ -90,8 +92,10 @@ def _spend_all(path: Path, number: int) -> int:
     for turn in range(40):
         at_ms = NOW + turn * 100
         intent = ask(700 + turn * 10, turn + 1)
-        result = store.append(task, None, [], at_ms, intents=[intent], hour_cap_micros=CAP_MICROS)
-        most = max(most, store.hour_spent(at_ms)[0])
+        result = store.append(
+            task, None, [], at_ms, intents=[intent], gate=Gate(hour_cap_micros=CAP_MICROS)
+        )
+        most = max(most, hour(store, at_ms)[0])
         if not result.refused:
             store.append(task, None, [answer(150)], at_ms)
     store.close()
@@ -102,7 +106,7 @@ def test_processes_that_spend_at_once_never_pass_the_hours_cap(
     store: SqliteStore, path: Path
 ) -> None:
     most = max(at_once(_spend_all, path))
-    spent = store.hour_spent(NOW)[0]
+    spent = hour(store, NOW)[0]
     assert spent <= most <= CAP_MICROS
     assert spent > CAP_MICROS - 1_100, "what fits is allowed"
     rows = queries.tasks(store.connection)

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from agentctl.core import events as e
-from agentctl.core.rows import UsageRow
+from agentctl.core.rows import Gate, UsageRow
 from agentctl.core.state import fold
 from agentctl.core.values import Limits, Usage
 from agentctl.store import queries
 from agentctl.store.memory import MemoryStore
 from agentctl.store.sqlite import SqliteStore
+from tests.contracts.stores import hour
 from tests.contracts.test_store import CREATED, NOW, answer, ask, fail, note
 
 
@@ -40,12 +41,12 @@ def life(seed: int, *stores: Any) -> None:
         asks = not calls[task] or rng.random() < 0.5
         intents = [ask(rng.choice((None, 0, 1_000)), rng.randint(1, 99))] if asks else []
         results = [
-            store.append(task, None, facts, now, intents=intents, hour_cap_micros=4_000)
+            store.append(task, None, facts, now, intents=intents, gate=Gate(hour_cap_micros=4_000))
             for store in stores
         ]
         assert all(result == results[0] for result in results)
         calls[task] = bool(intents) and not results[0].refused
-        assert len({store.hour_spent(now) for store in stores}) == 1
+        assert len({hour(store, now) for store in stores}) == 1
 
 
 @pytest.mark.parametrize("seed", range(12))

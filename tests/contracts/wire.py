@@ -37,10 +37,14 @@ class Reply:
 
 
 class Server:
-    """Answers requests with the given replies, in order; keeps what it was sent."""
+    """Answers requests with the given replies, in order; keeps what it was sent.
 
-    def __init__(self, *replies: Reply) -> None:
+    A request that `check` complains about is answered with status 400 instead.
+    """
+
+    def __init__(self, *replies: Reply, check: Callable[[bytes], str] = lambda _: "") -> None:
         self.replies = list(replies)
+        self.check = check
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
@@ -89,6 +93,8 @@ class Server:
         self.bodies.append(handler.rfile.read(int(handler.headers.get("content-length", 0))))
         self.asked.set()
         reply = self.replies.pop(0)
+        if complaint := self.check(self.bodies[-1]):
+            reply = Reply([json.dumps({"error": {"message": complaint}}).encode()], status=400)
         if reply.chunks or reply.end == "close":
             handler.send_response_only(reply.status)
             for key, value in {"content-type": "text/event-stream", **reply.headers}.items():

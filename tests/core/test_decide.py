@@ -174,7 +174,8 @@ def test_a_call_with_a_problem_is_told_to_the_model() -> None:
 
 def test_without_time_left_no_tool_starts() -> None:
     state = wanted("look", limits=Limits(wall_ms=2_000))
-    (fact,) = facts(state)
+    told, fact = facts(state)
+    assert isinstance(told, e.LimitReached)
     assert isinstance(fact, e.Stopped)
     assert (fact.outcome, fact.limit, fact.cap) == ("limit", "wall_ms", 2_000)
 

@@ -150,7 +150,7 @@ def check_went_on(place: Place, before: list[e.Recorded]) -> None:
 
 def few_bytes() -> None:
     """In the child: no file may grow beyond this."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (640_000, 640_000))
 
 
 def test_a_file_that_may_not_grow_stops_the_run_and_loses_nothing(chatty: Place) -> None:

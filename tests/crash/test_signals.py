@@ -107,7 +107,7 @@ def test_a_signal_during_a_model_call_saves_and_leaves(
     assert '"outcome":"paused"' in ran.out
     log = check_resumes(place)
     (failed,) = of_kind(log, e.ModelFailed)
-    assert (failed.reason, bool(failed.charged_micros)) == ("cut", True)
+    assert (failed.reason, bool(failed.charged_micros)) == ("interrupted", True)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentctl.providers._answer import usage_of
-from agentctl.providers._http import WAIT_MS_MAX, retry_after_ms
+from agentctl.providers._faults import WAIT_MS_MAX, retry_after_ms
 
 
 @pytest.mark.parametrize("said", ["1e13", "1e25"])

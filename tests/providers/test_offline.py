@@ -11,7 +11,7 @@ import pytest
 
 from agentctl.core.events import ToolEnded
 from agentctl.core.rows import StoredOutput
-from agentctl.core.values import Message, Rates, ToolCall, Usage
+from agentctl.core.values import Limits, Message, Rates, ToolCall, Usage
 from agentctl.ports import Answer, Request
 from agentctl.providers.offline import INTRO, Offline
 from agentctl.run.toolbelt import Toolbelt
@@ -62,7 +62,9 @@ class Life:
 
         real = [self.belt.check(call) for call in calls if call.id not in texts]
         assert not [call.problem for call in real if call.problem]
-        running = self.belt.run(real, on_end, lambda signal: None, self.stored.get, lambda: 0)
+        running = self.belt.run(
+            real, on_end, lambda signal: None, self.stored.get, lambda: 0, Limits()
+        )
         asyncio.run(running)
         self.messages += [Message("tool", texts[call.id], call_id=call.id) for call in calls]
 

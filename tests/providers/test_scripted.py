@@ -27,9 +27,9 @@ def request(
     messages: Sequence[Message],
     max_output: int = 4096,
     input_tokens: int = 0,
-    silence: int = 60_000,
+    first_byte: int = 60_000,
 ) -> Request:
-    return Request("", messages, (), max_output, input_tokens, silence)
+    return Request("", messages, (), max_output, input_tokens, first_byte_ms=first_byte)
 
 
 def ask(provider: Scripted, messages: Sequence[Message], **more: int) -> tuple[Answer, list[str]]:
@@ -229,16 +229,27 @@ def test_a_cut_comes_after_half_of_the_text(tmp_path: Path) -> None:
     assert pieces == ["abc"]
 
 
-def test_a_delay_longer_than_the_allowed_silence_is_a_timeout(tmp_path: Path) -> None:
+def test_a_delay_longer_than_the_wait_for_the_first_byte_is_a_timeout(tmp_path: Path) -> None:
     provider = make(tmp_path, {"turns": [{"text": "late", "delay_ms": 60_000}]})
     with pytest.raises(ProviderError) as caught:
-        ask(provider, [Message("user", "go")], silence=1)
+        ask(provider, [Message("user", "go")], first_byte=1)
     assert (caught.value.reason, caught.value.may_be_billed) == ("timeout", True)
 
 
 def test_a_short_delay_only_delays(tmp_path: Path) -> None:
     provider = make(tmp_path, {"turns": [{"text": "soon", "delay_ms": 1}]})
     assert ask(provider, [Message("user", "go")])[0].message.text == "soon"
+
+
+def test_a_model_that_names_a_file_is_a_script_of_its_own(tmp_path: Path) -> None:
+    """So a second scripted provider can stand in for the first, as `--fallback` has it."""
+    (tmp_path / "b.yaml").write_text("turns: [{text: from b}]")
+    first = make(tmp_path, {"turns": [{"text": "from a"}]})
+    options = {"script": str(tmp_path / "s.json")}
+    second, third = Scripted(str(tmp_path / "b.yaml"), options), Scripted("label", options)
+    texts = [ask(each, [Message("user", "go")])[0].message.text for each in (first, second, third)]
+    assert texts == ["from a", "from b", "from a"]
+    assert [each.paced for each in (first, second, third)] == [False] * 3
 
 
 def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ async def forever() -> Answer:
 class Play:
     """A provider that gives prepared turns, one after the other."""
 
-    name, model, rates, max_output = "sim", "sim-1", Rates(), 4_000
+    name, model, rates, paced, max_output = "sim", "sim-1", Rates(), True, 4_000
 
     def __init__(self, *turns: Turn) -> None:
         self.turns = list(turns)

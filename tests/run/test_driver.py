@@ -309,6 +309,17 @@ def test_the_step_limit_stops_and_more_steps_go_on() -> None:
     assert life.drive(provider, [Do("look")]).status == "done"
 
 
+def test_a_limit_that_is_raised_just_before_it_would_stop_the_task_keeps_it_going() -> None:
+    life = Life(limits=Limits(steps=1))
+
+    def look(_: object) -> str:
+        life.tell(e.LimitChanged(Limits(steps=2)))()
+        return "done"
+
+    assert life.drive(Play(says("", call()), says("done")), [Do("look", look)]).status == "done"
+    assert life.events(e.LimitReached) == []
+
+
 def test_the_provider_is_given_what_the_budget_still_allows() -> None:
     provider = Play(says("done"))
     Life(limits=Limits(task_cost_micros=9_000)).drive(provider)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentctl.core import events as e
-from agentctl.core.values import ToolCall
+from agentctl.core.values import Limits, ToolCall
 from agentctl.errors import ToolError
 from agentctl.ports import ToolResult
 from agentctl.run.toolbelt import HEAD_BYTES, SHOWN_BYTES_MAX, SIDE_BY_SIDE, TAIL_BYTES, Toolbelt
@@ -26,7 +26,9 @@ def run(*tools: Do, calls: list[ToolCall] | None = None) -> list[tuple[e.ToolEnd
     async def process() -> None:
         belt = Toolbelt(tools, "/")
         wanted = [call(tool.spec.name) for tool in tools] if calls is None else calls
-        await belt.run(wanted, lambda *end: ends.append(end), lambda _: None, lambda _: None, clock)
+        await belt.run(
+            wanted, lambda *end: ends.append(end), lambda _: None, lambda _: None, clock, Limits()
+        )
 
     loop.run(process(), 0.0)
     return ends
@@ -127,12 +129,12 @@ def test_a_tools_own_error_is_told_in_its_words() -> None:
 
 def test_a_broken_tool_does_not_end_the_run() -> None:
     (end,) = ended(fails(ZeroDivisionError("division by zero")))
-    assert (end.status, end.text) == ("error", "work broke: ZeroDivisionError: division by zero")
+    assert (end.status, end.text) == ("broken", "work broke: ZeroDivisionError: division by zero")
 
 
 def test_a_tools_own_time_out_is_not_taken_for_the_time_limit() -> None:
     (end,) = ended(fails(TimeoutError("the server said nothing")))
-    assert (end.status, end.text) == ("error", "work broke: TimeoutError: the server said nothing")
+    assert (end.status, end.text) == ("broken", "work broke: TimeoutError: the server said nothing")
 
 
 def test_one_that_fails_leaves_the_others_running() -> None:
@@ -159,7 +161,7 @@ def test_cancelling_stops_every_call() -> None:
         belt = Toolbelt([Do("work", hang, timeout_ms=10**12)], "/")
         calls = [call("work", "a"), call("work", "b")]
         running = asyncio.ensure_future(
-            belt.run(calls, lambda *_: None, lambda _: None, lambda _: None, lambda: 0)
+            belt.run(calls, lambda *_: None, lambda _: None, lambda _: None, lambda: 0, Limits())
         )
         await asyncio.sleep(1)
         running.cancel()

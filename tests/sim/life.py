@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import random
 
+from msgspec.structs import replace
+
 from agentctl.core import events as e
 from agentctl.core.state import FINAL, State, fold
-from agentctl.core.values import ContextPolicy, Limits, Millis, ToolCall, ToolSpec
+from agentctl.core.values import (
+    Breaker,
+    ContextPolicy,
+    Limits,
+    Millis,
+    Rates,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
+from agentctl.ports import Answer
+from agentctl.pricing import FixedPricer
+from agentctl.providers.cached import Cached
 from agentctl.run.driver import Driver
 from agentctl.run.toolbelt import Toolbelt
-from agentctl.run.world import World
+from agentctl.run.world import Mind, World
 from agentctl.store.memory import MemoryStore
 from tests.sim import loop
 from tests.sim.rules import Broken, SimPricer, Watcher
 from tests.sim.world import SPECS, TASK, Crash, Fate, ProcessStore, SimProvider, SimTool
 
+OTHER = "sim/sim-2"
 PROCESSES_MAX = 400
 START_MS = 1_800_000_000_000
 
@@ -43,15 +58,23 @@ def live(seed: int) -> list[str]:
     """Live one life and return what happened; raises Broken with the seed if a rule fails."""
     rng = random.Random(seed)
     limits = Limits(
-        task_cost_micros=rng.choice((2_000, 60_000, 400_000)),
+        task_cost_micros=int(10 ** rng.uniform(3, 6.7)),  # $0.001 to $5
         hour_cost_micros=rng.choice((30_000, 10_000_000)),
         task_tokens=rng.choice((9_000, 100_000)),
         steps=rng.choice((3, 30)),
         wall_ms=rng.choice((None, 30_000, 3_600_000)),
         attempts=rng.choice((2, 5)),
+        day_cost_micros=rng.choice((90_000, 10_000_000)),
+        step_cost_micros=rng.choice((None, 20_000)),
+        on_limit=rng.choice(("pause", "pause", "fail", "wait")),
+        credits=rng.choice(({}, {"sim/sim-1": 3, "look": 1})),
+        step_credits=rng.choice((5, 1_000, 1_000, 1_000)),
+        calls_per_minute={"ai": rng.choice((1, 30)), "default": rng.choice((2, 30))},
+        breaker=Breaker(rng.choice((2, 5)), 600_000, rng.choice((3_000, 200_000))),
     )
     watcher = Watcher(limits)
     shared = MemoryStore()
+    shared.credits["default"] = rng.choice((4, 10_000, 10_000))
     created = e.TaskCreated(
         "goal",
         "system",
@@ -61,6 +84,7 @@ def live(seed: int) -> list[str]:
         limits,
         context=ContextPolicy(rng.choice((800, 5_000, 96_000)), 3, 3),
         approve=rng.choice(("auto", "ask", "never")),
+        fallbacks=rng.choice(((), (OTHER,))),
     )
     shared.create(TASK, created, START_MS)
     watcher.after_commit(shared.logs[TASK])
@@ -79,6 +103,8 @@ def live(seed: int) -> list[str]:
             now_s += rng.choice((0, 5, 100_000))
             offset_ms -= rng.choice((0, 0, 0, 7_200_000))  # somebody sets the clock back
             _raise_limit(end, rng, shared, watcher)
+            if end == "limit":
+                shared.credits["default"] += rng.choice((0, 20))
         else:
             raise Broken(f"every life ends; this one did not in {PROCESSES_MAX} processes: {story}")
     except Broken as broken:
@@ -92,15 +118,20 @@ async def _process(
     """One process drives the task until it ends, stops or the process dies."""
     rng = fate.rng
     clock = SimClock(offset_ms)
+    failing = rng.choice((0.02, 0.02, 0.02, 0.9))
+    first, other = (
+        SimProvider(fate, watcher, turns, rng.choice((300, 4_000)), rate) for rate in (failing, 0.1)
+    )
     world = World(
         store,
-        SimProvider(fate, watcher, turns, rng.choice((300, 4_000))),
+        first,
         SimPricer(),
         SimCounter(),
         Toolbelt([SimTool(spec, fate, watcher) for spec in SPECS], "/"),
         clock,
         ask=_answers(rng) if rng.random() < 0.5 else None,
         jitter=rng.random,
+        others={OTHER: Mind(other, SimPricer(), SimCounter()), "cached/answer": _cached(store)},
     )
     try:
         policy = rng.choice(("tell", "skip", "ask"))
@@ -117,6 +148,14 @@ async def _process(
         return "crash"
     _same(state, fold(store.read(TASK)), watcher)
     return state.status
+
+
+def _cached(store: ProcessStore) -> Mind:
+    def kept(key: str) -> Answer | None:
+        found = store.answered(key)
+        return None if found is None else Answer(found.message, Usage(), found.stop)
+
+    return Mind(Cached(kept, "answer"), FixedPricer(Rates()), SimCounter())
 
 
 def _signal(driver: Driver, fate: Fate) -> None:
@@ -152,13 +191,16 @@ def _raise_limit(end: str, rng: random.Random, shared: MemoryStore, watcher: Wat
         shared.append(TASK, None, [e.CancelRequested()], watcher.log[-1].at_ms)
     elif end == "limit":
         old = watcher.limits
-        more = Limits(
+        more = replace(
+            old,
             task_cost_micros=(old.task_cost_micros or 0) * 2 + 1_000,
             hour_cost_micros=(old.hour_cost_micros or 0) * 2,
+            day_cost_micros=(old.day_cost_micros or 0) * 2,
+            step_cost_micros=None,
+            step_credits=(old.step_credits or 0) * 2,
             task_tokens=(old.task_tokens or 0) * 2,
             steps=(old.steps or 0) + 10,
             wall_ms=None if old.wall_ms is None else old.wall_ms * 2,
-            attempts=old.attempts,
         )
         shared.append(TASK, None, [e.LimitChanged(more)], watcher.log[-1].at_ms)
     watcher.after_commit(shared.logs[TASK])

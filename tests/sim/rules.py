@@ -35,7 +35,10 @@ class Watcher:
         self.limits = limits
         self.broken = ""
         self.bill_micros = 0
+        self.excess_micros = self.excess_tokens = 0
+        """Reported beyond what was reserved."""
         self.bills: list[tuple[float, int]] = []
+        self.calls: list[float] = []
         self.tokens = 0
         self.effects: dict[str, int] = {}
         self.log: list[e.Recorded] = []
@@ -52,24 +55,46 @@ class Watcher:
 
     # --- the world outside ---
 
-    def before_model(self, request: Request) -> None:
+    def before_model(self, request: Request, now_s: float) -> None:
+        self.calls.append(now_s)
+        lately = sum(1 for at_s in self.calls if at_s > now_s - 59.99)  # a clock counts whole ms
+        most_calls = self.limits.per_minute("ai") or 0
+        self.require(lately <= most_calls, "3: no more calls a minute than allowed")
         last = self._last_of(e.ModelAsked, e.ModelAnswered, e.ModelFailed)
         self.require(isinstance(last, e.ModelAsked), "2: no model call without its intent on disk")
+        covered, due = self._covered()
+        fits = not due or covered + due <= (self.limits.task_cost_micros or 0)
+        self.require(fits, "3: after an overrun the next call is refused")
         answered = {m.call_id for m in request.messages if m.role == "tool"}
         asked = {c.id for m in request.messages for c in m.calls}
         self.require(asked == answered, "1: no model call while a tool call has no answer")
 
     def billed(self, usage: Usage, now_s: float) -> None:
-        self.bill_micros += SimPricer().cost(usage)
-        self.tokens += usage.processed
+        cost_micros = SimPricer().cost(usage)
+        asked = self._last_of(e.ModelAsked)
+        reserve = asked.reserve_micros or 0 if isinstance(asked, e.ModelAsked) else 0
+        self.bill_micros += cost_micros
+        # What a provider reports beyond its own window's estimate can be refused only afterwards.
+        self.excess_micros += max(cost_micros - reserve, 0)
         cap = self.limits.task_cost_micros or 0
-        self.require(self.bill_micros <= cap, "3: billed never passes the task's limit")
-        self.bills.append((now_s, SimPricer().cost(usage)))
+        kept = self.bill_micros - self.excess_micros <= cap
+        self.require(kept, "3: billed never passes the task's limit")
+        self.excess_tokens += max(usage.processed - asked.reserve_tokens, 0)
+        self.tokens += usage.processed
+        bill_micros = min(cost_micros, reserve)
+        self.bills.append((now_s, bill_micros))
         hour_micros = sum(micros for when_s, micros in self.bills if when_s > now_s - 3600)
         hour_cap = self.limits.hour_cost_micros or 0
         self.require(hour_micros <= hour_cap, "3: billed in an hour never passes the hour's limit")
+        day_micros = sum(micros for when_s, micros in self.bills if when_s > now_s - 86_400)
+        day_cap = self.limits.day_cost_micros or 0
+        self.require(day_micros <= day_cap, "3: billed in a day never passes the day's limit")
+        step_cap = self.limits.step_cost_micros
+        dear = step_cap is not None and bill_micros > step_cap
+        self.require(not dear, "3: a step never costs more than its limit")
         most = self.limits.task_tokens or 0
-        self.require(self.tokens <= most, "3: tokens never pass the task's limit")
+        kept = self.tokens - self.excess_tokens <= most
+        self.require(kept, "3: tokens never pass the task's limit")
         self._books()
 
     def before_tool(self, call_id: str) -> None:
@@ -103,7 +128,16 @@ class Watcher:
             self.require(free, "6: nothing starts after a pause or cancel was asked for")
 
     def _books(self) -> None:
-        """Recorded spend and open reserves cover the provider's bill at every moment."""
+        """Recorded spend and open reserves cover the provider's bill at every moment.
+
+        But for what an answer that was lost had cost beyond its reserve: nobody was told of it.
+        """
+        covered, open_reserve = self._covered()
+        billed = self.bill_micros - self.excess_micros
+        self.require(billed <= covered + open_reserve, "5: the books cover the bill")
+
+    def _covered(self) -> tuple[int, int]:
+        """Recorded spend, and the reserve of the open call."""
         covered = 0
         open_reserve = 0
         for record in self.log:
@@ -114,7 +148,7 @@ class Watcher:
                     covered, open_reserve = covered + (cost or 0), 0
                 case e.ModelFailed(charged_micros=charged):
                     covered, open_reserve = covered + (charged or 0), 0
-        self.require(self.bill_micros <= covered + open_reserve, "5: the books cover the bill")
+        return covered, open_reserve
 
     def _last_of(self, *kinds: type[e.Event]) -> e.Event | None:
         return next((r.event for r in reversed(self.log) if isinstance(r.event, kinds)), None)

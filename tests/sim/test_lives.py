@@ -10,6 +10,7 @@ from agentctl.core import decide as decide_module
 from agentctl.core import events as e
 from agentctl.core import state as state_module
 from agentctl.core.guards import steps, tokens
+from agentctl.core.values import Pace
 from agentctl.run import perform
 from agentctl.run.driver import Driver
 from tests.sim.life import live
@@ -26,7 +27,8 @@ def test_every_rule_holds_in_every_life(first: int) -> None:
 
 
 def _no_reserve(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(decide_module, "GUARDS", (tokens.check, steps.check))
+    patch.setattr("agentctl.core.guards.GUARDS", (tokens.check, steps.check))
+    patch.setattr("agentctl.store.memory.MemoryStore._refusal", lambda *_: "")
 
 
 def _pause_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -63,8 +65,16 @@ def _no_tool_intent(patch: pytest.MonkeyPatch) -> None:
 
 
 def _hour_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("tests.sim.world.ProcessStore.hour_spent", lambda self, now_ms: (0, 0))
-    patch.setattr("agentctl.store.memory.MemoryStore.hour_spent", lambda self, now_ms: (0, 0))
+    patch.setattr("agentctl.store.memory.MemoryStore._spent", lambda *_: (0, 0))
+
+
+def _pace_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("agentctl.store.memory.MemoryStore._pace", lambda *_: Pace())
+
+
+def _credits_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("agentctl.core.guards.balance._short", lambda *_: None)
+    patch.setattr("agentctl.store.memory.MemoryStore._refusal", lambda *_: "")
 
 
 def _spend_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -85,6 +95,8 @@ FAULTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     _cut_is_free,
     _no_tool_intent,
     _hour_forgotten,
+    _pace_forgotten,
+    _credits_forgotten,
     _spend_forgotten,
 )
 

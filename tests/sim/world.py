@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from msgspec.structs import replace
 
 from agentctl.core import events as e
 from agentctl.core.rows import Appended
-from agentctl.core.values import Message, Rates, ToolCall, ToolSpec, Usage
+from agentctl.core.values import Message, Rates, Shared, ToolCall, ToolSpec, Usage
 from agentctl.errors import ProviderError, ToolError
 from agentctl.ports import Answer, Emit, Request, ToolContext, ToolResult
 from agentctl.store.memory import MemoryStore
@@ -17,7 +19,7 @@ from tests.sim.rules import Watcher
 
 TASK = "t1"
 SPECS = (
-    ToolSpec("look", "", "{}", repeat="safe", changes=False),
+    ToolSpec("look", "", "{}", category="file", repeat="safe", changes=False),
     ToolSpec("put", "", "{}", repeat="idempotent"),
     ToolSpec("act", "", "{}", repeat="unsafe", timeout_ms=20_000),
 )
@@ -46,8 +48,8 @@ class Fate:
 class ProcessStore:
     """One process's view of the shared store; other processes write in between."""
 
-    def __init__(self, shared: MemoryStore, fate: Fate, watcher: Watcher, meddle: float) -> None:
-        self.shared, self.fate, self.watcher, self.meddle = shared, fate, watcher, meddle
+    def __init__(self, memory: MemoryStore, fate: Fate, watcher: Watcher, meddle: float) -> None:
+        self.memory, self.fate, self.watcher, self.meddle = memory, fate, watcher, meddle
 
     def append(
         self, task_id: str, expected: int | None, facts: Sequence[e.Event], at_ms: int, **more: Any
@@ -55,8 +57,9 @@ class ProcessStore:
         self.fate.point()
         if self.fate.rng.random() < self.meddle:
             self._other_process(at_ms)
-        result = self.shared.append(task_id, expected, facts, at_ms, **more)
-        self.watcher.after_commit(self.shared.logs[TASK])
+        result = self.memory.append(task_id, expected, facts, at_ms, **more)
+        self.watcher.after_commit(self.memory.logs[TASK])
+        self.watcher.require(self.memory.credits["default"] >= 0, "3: credits are never overdrawn")
         self.fate.point()
         return result
 
@@ -68,46 +71,44 @@ class ProcessStore:
             event = e.CancelRequested()
         else:
             limits = self.watcher.limits
-            event = e.LimitChanged(
-                limits.__class__(
-                    task_cost_micros=(limits.task_cost_micros or 0) + self.fate.rng.randint(0, 900),
-                    hour_cost_micros=limits.hour_cost_micros,
-                    task_tokens=limits.task_tokens,
-                    steps=limits.steps,
-                    wall_ms=limits.wall_ms,
-                    attempts=limits.attempts,
-                )
-            )
-        self.shared.append(TASK, None, [event], at_ms)
-        self.watcher.after_commit(self.shared.logs[TASK])
+            more = (limits.task_cost_micros or 0) + self.fate.rng.randint(0, 900)
+            event = e.LimitChanged(replace(limits, task_cost_micros=more))
+        self.memory.append(TASK, None, [event], at_ms)
+        self.watcher.after_commit(self.memory.logs[TASK])
 
     def read(self, task_id: str, after: int = 0) -> list[e.Recorded]:
-        return self.shared.read(task_id, after)
+        return self.memory.read(task_id, after)
 
     def create(self, task_id: str, event: e.Event, at_ms: int) -> bool:
-        return self.shared.create(task_id, event, at_ms)
+        return self.memory.create(task_id, event, at_ms)
 
     def changed(self) -> bool:
         return True
 
-    def hour_spent(self, now_ms: int) -> tuple[int, int]:
-        return self.shared.hour_spent(now_ms)
+    def shared(self, account: str, categories: Iterable[str], now_ms: int) -> Shared:
+        return self.memory.shared(account, categories, now_ms)
+
+    def answered(self, request: str) -> e.ModelAnswered | None:
+        return self.memory.answered(request)
 
     def output(self, ref: str) -> str | None:
-        return self.shared.output(ref)
+        return self.memory.output(ref)
 
 
 class SimProvider:
     """Answers with a plan drawn from the seed, fails often, and keeps its own bill."""
 
-    name, model, rates = "sim", "sim-1", Rates()
+    name, model, rates, paced = "sim", "sim-1", Rates(), True
 
-    def __init__(self, fate: Fate, watcher: Watcher, turns: int, max_output: int) -> None:
+    def __init__(
+        self, fate: Fate, watcher: Watcher, turns: int, max_output: int, failing: float = 0.02
+    ) -> None:
         self.fate, self.watcher, self.turns, self.max_output = fate, watcher, turns, max_output
+        self.failing = failing
 
     async def ask(self, request: Request, emit: Emit) -> Answer:
         rng = self.fate.rng
-        self.watcher.before_model(request)
+        self.watcher.before_model(request, asyncio.get_running_loop().time())
         self.fate.point()
         await self._pass_time(rng)
         if rng.random() < 0.1:
@@ -115,9 +116,13 @@ class SimProvider:
             raise ProviderError(
                 "busy", reason="rate", retriable=True, may_be_billed=False, retry_after_ms=retry_ms
             )
+        if rng.random() < self.failing:
+            raise ProviderError("down", reason="server", retriable=True, may_be_billed=False)
         if rng.random() < 0.005:
             raise ProviderError("bad key", reason="auth", retriable=False, may_be_billed=False)
         tokens_in = rng.randint(request.input_tokens // 2, request.input_tokens)
+        if rng.random() < 0.03:
+            tokens_in += rng.randint(1, 9_000)  # it counts otherwise than we do
         tokens_out = rng.randint(0, request.max_output)
         usage = Usage(input=tokens_in, cache_read=rng.randint(0, tokens_in) // 2, output=tokens_out)
         self.watcher.billed(usage, asyncio.get_running_loop().time())
@@ -176,6 +181,8 @@ class SimTool:
         self.fate.point()
         if rng.random() < 0.1:
             raise ToolError("it did not work")
+        if rng.random() < 0.05:
+            raise RuntimeError("a defect in the tool")
         return ToolResult("x" * rng.choice((3, 900, 40_000)))
 
     async def close(self) -> None:

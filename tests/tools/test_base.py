@@ -5,8 +5,10 @@ import json
 
 import pytest
 
+from agentctl.core.values import TIMEOUTS_MS
 from agentctl.errors import ToolError
-from agentctl.tools.base import line_range
+from agentctl.tools import http, shell
+from agentctl.tools.base import line_range, spec_of
 from agentctl.tools.files import EditFile, ListDir, ReadFile, WriteFile
 from agentctl.tools.http import HttpGet
 from agentctl.tools.outputs import ReadOutput
@@ -54,6 +56,28 @@ def test_repeat_classes_and_approval_match_what_a_tool_does():
         "run_shell": "unsafe",
     }
     assert {spec.category for spec in specs.values()} == {"file", "shell", "http"}
+
+
+def test_the_time_out_of_a_tool_is_that_of_its_category():
+    specs = {tool().spec.name: tool().spec for tool in TOOLS}
+    own = specs.pop("run_shell")
+    assert own.timeout_ms > shell.MAX_TIMEOUT_S * 1000, "the call's own time-out comes first"
+    assert all(spec.timeout_ms == TIMEOUTS_MS[spec.category] for spec in specs.values())
+    assert specs["http_get"].timeout_ms == 15_000
+
+
+def test_a_tool_may_say_how_long_it_takes_or_have_a_category_of_its_own():
+    def made(category, **more):
+        about = {"repeat": "safe", "changes": False, **more}
+        return spec_of("t", "d", ReadFile.arguments, category=category, **about).timeout_ms
+
+    assert made("drive") == TIMEOUTS_MS["drive"]
+    assert made("knitting") == TIMEOUTS_MS["default"]
+    assert made("drive", timeout_ms=5) == 5
+
+
+def test_connecting_to_every_address_of_a_host_fits_into_one_call():
+    assert HttpGet.spec.timeout_ms > http.CONNECT_S * http.MAX_ADDRESSES * 1000
 
 
 @pytest.mark.parametrize(

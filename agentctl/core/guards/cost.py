@@ -1,11 +1,13 @@
-"""Money: spent + worst case of the next call ≤ limit, for the task and for the hour."""
+"""Money: spent + worst case of the next call ≤ limit, for the step, the task, the hour, the day."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from agentctl.core.guards.verdict import Deny
 from agentctl.core.limits import MTOK, ceil_div
 from agentctl.core.state import State
-from agentctl.core.values import Micros, Quote, View
+from agentctl.core.values import Micros, Millis, Quote, View
 
 
 def reserve_micros(quote: Quote, output_cap: int) -> Micros | None:
@@ -16,30 +18,42 @@ def reserve_micros(quote: Quote, output_cap: int) -> Micros | None:
 
 
 def check(state: State, view: View, output_cap: int) -> int | Deny:
-    """Shrink the output to what both limits can pay, or refuse."""
+    """Shrink the output to what all limits can pay, or refuse."""
     quote, limits = view.quote, state.limits
     if quote.input_cost_micros is None:
-        cap = limits.task_cost_micros
         if limits.allow_unpriced or not limits.has_money_limit:
             return output_cap
         reason = f"no price is known for {state.provider}/{state.model}: no limit could be kept"
-        if cap is None:
-            return Deny(
-                "hour_cost_micros", view.hour_spent_micros, limits.hour_cost_micros or 0, 0, reason
-            )
-        return Deny("task_cost_micros", state.spent_micros, cap, 0, reason)
-    caps = (
-        ("task_cost_micros", state.spent_micros, limits.task_cost_micros, 0),
-        ("hour_cost_micros", view.hour_spent_micros, limits.hour_cost_micros, view.hour_opens_ms),
-    )
+        name, used, cap, _ = next(caps(state, view))
+        return Deny("cost", name, used, cap, 0, reason, "micros")
     least = reserve_micros(quote, min(quote.min_output, output_cap)) or 0
-    for name, used, cap, opens_ms in caps:
-        if cap is None or not least:  # what is free passes every limit
-            continue
+    if not least:  # what is free passes every limit
+        return output_cap
+    for name, used, cap, opens_ms in caps(state, view):
         if used + least > cap:
             reason = "the next call might cost more than is left"
-            return Deny(name, used, cap, least, reason, opens_ms)
+            # A call dearer than the whole limit never fits, however long one waits.
+            wake_ms = opens_ms if least <= cap else 0
+            return Deny("cost", name, used, cap, least, reason, "micros", wake_ms)
         if quote.output_micros_per_mtok:
             room = cap - used - quote.input_cost_micros
             output_cap = min(output_cap, room * MTOK // quote.output_micros_per_mtok)
     return output_cap
+
+
+def caps(state: State, view: View) -> Iterator[tuple[str, Micros, Micros, Millis]]:
+    """Yield name, use, cap and when it opens, of each limit of money that is set."""
+    limits, shared = state.limits, view.shared
+    for name, used, cap, opens_ms in (
+        ("step_cost_micros", 0, limits.step_cost_micros, 0),
+        ("task_cost_micros", state.spent_micros, limits.task_cost_micros, 0),
+        (
+            "hour_cost_micros",
+            shared.hour_spent_micros,
+            limits.hour_cost_micros,
+            shared.hour_opens_ms,
+        ),
+        ("day_cost_micros", shared.day_spent_micros, limits.day_cost_micros, shared.day_opens_ms),
+    ):
+        if cap is not None:
+            yield name, used, cap, opens_ms

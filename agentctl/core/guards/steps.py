@@ -1,4 +1,4 @@
-"""Steps and running time of a task."""
+"""Steps of a task."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from agentctl.core.values import View
 
 
 def check(state: State, view: View, output_cap: int) -> int | Deny:
-    """Refuse a step more than allowed, or one after the time is up."""
-    limits = state.limits
-    if limits.steps is not None and state.steps >= limits.steps:
-        return Deny("steps", state.steps, limits.steps, 1, "every allowed step was made")
-    if limits.wall_ms is not None:
-        used_ms = state.active_ms + max(view.now_ms - state.last_ms, 0)
-        if used_ms >= limits.wall_ms:
-            return Deny("wall_ms", used_ms, limits.wall_ms, 1, "the running time is up")
-    return output_cap
+    """Refuse a step more than allowed."""
+    cap = state.limits.steps
+    if cap is None or state.steps < cap:
+        return output_cap
+    return Deny("steps", "steps", state.steps, cap, 1, "every allowed step was made", "steps")

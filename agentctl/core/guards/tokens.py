@@ -16,5 +16,5 @@ def check(state: State, view: View, output_cap: int) -> int | Deny:
     need = quote.input_tokens + min(quote.min_output, output_cap)
     if used + need > cap:
         reason = "the next call might need more tokens than are left"
-        return Deny("task_tokens", used, cap, need, reason)
+        return Deny("tokens", "task_tokens", used, cap, need, reason, "tokens")
     return min(output_cap, cap - used - quote.input_tokens)

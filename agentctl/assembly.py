@@ -1,0 +1,212 @@
+"""Joining concrete parts: providers with their prices and counters, tools, the ledger, a world."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from msgspec.structs import replace
+
+from agentctl import counting, pricing, registry
+from agentctl.control import Desk, now_ms
+from agentctl.core import events as e
+from agentctl.core.rows import UsageRow
+from agentctl.core.state import CACHED
+from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, Rates, Usage
+from agentctl.errors import UnknownPrice, UsageError
+from agentctl.listeners.ledger import LOCK_NAME, LOCK_TIMEOUT_MS, Ledger, Totals
+from agentctl.ports import Answer, Pricer, Provider, Tool
+from agentctl.run.world import Mind
+from agentctl.store import queries
+from agentctl.store.locks import FileLocks
+
+OLLAMA_ANSWERS_S = 0.2
+
+
+class SystemClock:
+    """The machine's time at the start, then its monotonic clock: it never goes back."""
+
+    def __init__(self) -> None:
+        """Read both clocks once."""
+        self._base_ms = now_ms() - _ticks_ms()
+
+    def now_ms(self) -> Millis:
+        """Milliseconds since the epoch, UTC."""
+        return self._base_ms + _ticks_ms()
+
+    async def sleep_until(self, moment_ms: Millis) -> None:
+        """Return when the moment has come."""
+        await asyncio.sleep(max(moment_ms - self.now_ms(), 0) / 1000)
+
+
+def _ticks_ms() -> Millis:
+    """Milliseconds since some start, also while the machine is asleep where that can be had."""
+    boot_clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(boot_clock) // 1_000_000
+
+
+def choose_provider(chosen: str, env: Mapping[str, str]) -> tuple[str, str]:
+    """Return the provider to use and why: configured, a key, a local Ollama, else offline."""
+    if chosen:
+        return chosen, "chosen"
+    for name, variable in (("anthropic", "ANTHROPIC_API_KEY"), ("openai", "OPENAI_API_KEY")):
+        if env.get(variable):
+            return name, f"{variable} is set"
+    if _ollama_answers():
+        return "ollama", "it answers on this machine"
+    return "offline", "no key is set and no Ollama answers on this machine"
+
+
+def _ollama_answers() -> bool:
+    """Whether a local Ollama with at least one model answers within 200 ms."""
+    import http.client  # here, because only runs without a chosen provider ask
+
+    connection = http.client.HTTPConnection("127.0.0.1", 11434, timeout=OLLAMA_ANSWERS_S)
+    try:
+        connection.request("GET", "/api/tags")
+        return b'"name"' in connection.getresponse().read(100_000)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def make_provider(
+    name: str, model: str, options: Mapping[str, str], *, warm: bool = True
+) -> Provider:
+    """Load the provider and settle its model's name. Raises ProviderError, UsageError."""
+    kind = registry.load(registry.PROVIDERS, name, "provider")
+    provider: Any = kind(model or kind.default_model, options)
+    if not provider.model:  # a local server names its own models
+        model = asyncio.run(_resolved(provider))
+        provider = kind(model, options)
+    made: Provider = provider
+    if warm and hasattr(provider, "warm"):
+        Thread(target=provider.warm, daemon=True).start()
+    return made
+
+
+async def _resolved(provider: Any) -> str:
+    try:
+        name: str = await provider.resolve()
+    finally:
+        await provider.close()
+    return name
+
+
+def context(policy: ContextPolicy, provider: str, model: str, base_url: str) -> ContextPolicy:
+    """Keep requests within three quarters of the model's window, where it is known."""
+    if provider in ("offline", "scripted", "ollama"):
+        return policy
+    window = pricing.window(provider, model, base_url=base_url)
+    if window is None or policy.max_tokens <= window * 3 // 4:
+        return policy
+    return replace(policy, max_tokens=window * 3 // 4)
+
+
+def pricer_of(
+    provider: Provider, limits: Limits, options: Mapping[str, str], prices: Mapping[str, Any]
+) -> Pricer:
+    """What prices the provider's tokens. Raises UnknownPrice where a limit needs a price."""
+    pricer = pricing.pricer(
+        provider.name, provider.model, provider.rates, prices, base_url=options.get("base_url", "")
+    )
+    unpriced = pricer.cost(Usage(input=1, output=1)) is None
+    if unpriced and not limits.allow_unpriced and limits.has_money_limit:
+        model = f"{provider.name}/{provider.model}"
+        raise UnknownPrice(
+            f"No price is known for {model}, so the money limit could not be kept.",
+            kept="No call was made.",
+            next_step=f'Check the name, or give its price in the configuration ([prices."{model}"]'
+            " input = …, output = …), or run it without a price: --allow-unpriced",
+        )
+    return pricer
+
+
+def mind(
+    name: str,
+    model: str,
+    limits: Limits,
+    options: Mapping[str, str],
+    prices: Mapping[str, Rates],
+    *,
+    warm: bool = True,
+) -> Mind:
+    """A model with its prices and its way to count. Raises ProviderError, UsageError."""
+    provider = make_provider(name, model, options, warm=warm)
+    pricer = pricer_of(provider, limits, options, prices)
+    return Mind(provider, pricer, counting.counter(name, provider.model))
+
+
+def fallback_minds(
+    names: Sequence[str],
+    limits: Limits,
+    options: Mapping[str, str],
+    prices: Mapping[str, Rates],
+    look_up: Callable[[str], e.ModelAnswered | None],
+) -> dict[str, Mind]:
+    """The models to go on with when the first does not answer, and at last earlier answers.
+
+    They are made before a run starts, so that a missing key or price is told then. Raises
+    ProviderError and UsageError.
+    """
+    if not names:
+        return {}
+    minds = {}
+    for full in names:
+        name, _, model = full.partition("/")
+        if name == CACHED or not model:
+            raise UsageError(
+                f"--fallback: {full!r} is not provider/model.",
+                next_step="Write e.g. --fallback openai/gpt-6.1-terra,ollama/qwen3",
+            )
+        minds[full] = mind(name, model, limits, options_of(options, name), prices, warm=False)
+    from agentctl.providers.cached import Cached  # here, because few runs have fallbacks
+
+    def kept(key: str) -> Answer | None:
+        found = look_up(key)
+        return None if found is None else Answer(found.message, Usage(), found.stop)
+
+    cached = Cached(kept, "answer")
+    minds[f"{CACHED}/answer"] = Mind(
+        cached, pricing.FixedPricer(cached.rates or Rates()), counting.counter("", "")
+    )
+    return minds
+
+
+def options_of(options: Mapping[str, str], provider: str) -> Mapping[str, str]:
+    """What was chosen for this provider: an address goes with no other one's key."""
+    own = f"{provider}:"
+    return {
+        name.removeprefix(own): value
+        for name, value in options.items()
+        if ":" not in name or name.startswith(own)
+    }
+
+
+def tools(approve: Approve) -> list[Tool]:
+    """Every built-in tool; a read-only run is not even told of those that change something."""
+    made: list[Tool] = [registry.load(registry.TOOLS, name, "tool")() for name in registry.TOOLS]
+    return [tool for tool in made if approve != "read-only" or not tool.spec.changes]
+
+
+def ledger(desk: Desk, path: Path) -> Ledger:
+    """The JSON export of the usage rows."""
+
+    def recent(least: int, since_ms: Millis) -> Sequence[UsageRow]:
+        return queries.recent_calls(desk.store.connection, least, since_ms)
+
+    def totals() -> Iterable[tuple[Millis, Totals]]:
+        for row in queries.sums(desk.store.connection, "hour"):
+            hour, calls, unpriced, given, read, _, output, cost, _, at_most = row
+            sums = Totals(calls, unpriced, cost, at_most, given - read + output, given + output)
+            yield int(hour) * 3_600_000, sums
+
+    locks = FileLocks(desk.locks)
+    return Ledger(
+        path, recent, totals, now_ms, lambda: locks.held(LOCK_NAME, timeout_ms=LOCK_TIMEOUT_MS)
+    )

@@ -1,0 +1,81 @@
+"""The circuit breaker as arithmetic: closed, open, half-open with exactly one probe.
+
+A circuit that is closed and has no failures is not stored at all. The store applies these
+functions within its transactions, so that all processes see one circuit.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from agentctl.core import events as e
+from agentctl.core.values import Breaker, Circuit, Millis
+
+PROBE_MS = 300_000
+"""How long a trying call keeps others out: longer than an answer takes, in case its process dies
+and nobody is there to settle its call."""
+
+PROVIDER_FAILURES = frozenset({"server", "overloaded", "network", "timeout", "cut", "malformed"})
+"""Reasons that say something of the provider's health; a refusal shows that it is well."""
+TOOL_FAILURES = frozenset({"timeout", "broken"})
+TOOL_UNTOLD = frozenset({"cut", "unknown", "skipped"})
+"""Ends of calls that we cut ourselves: they say nothing."""
+
+
+def provider(name: str) -> str:
+    """The name of a provider's circuit."""
+    return f"provider:{name}"
+
+
+def tool(name: str) -> str:
+    """The name of a tool's circuit."""
+    return f"tool:{name}"
+
+
+def closed_until(circuit: Circuit, now_ms: Millis) -> Millis:
+    """When to look again before calling; 0: a call may go now."""
+    if now_ms < circuit.opens_ms:
+        return circuit.opens_ms
+    return circuit.probe_until_ms if now_ms < circuit.probe_until_ms else 0
+
+
+def asked(circuit: Circuit, now_ms: Millis) -> Circuit:
+    """A call goes out; on a circuit that was open it is the probe."""
+    return replace(circuit, probe_until_ms=now_ms + PROBE_MS) if circuit.opens_ms else circuit
+
+
+def failed(circuit: Circuit, breaker: Breaker, now_ms: Millis) -> Circuit:
+    """A call failed: count it, and open the circuit at the last one allowed or a failed probe."""
+    lately = circuit.failures and now_ms - circuit.since_ms <= breaker.window_ms
+    failures = circuit.failures + 1 if lately or circuit.opens_ms else 1
+    since_ms = circuit.since_ms if failures > 1 else now_ms
+    if circuit.opens_ms > now_ms:  # sent before it opened: it opens no later for that
+        return replace(circuit, failures=failures)
+    if circuit.opens_ms or failures >= breaker.failures:
+        return Circuit(failures, since_ms, now_ms + breaker.reset_ms)
+    return Circuit(failures, since_ms)
+
+
+def untold(circuit: Circuit) -> Circuit:
+    """A call ended without a word on the other side's health: another may be the probe."""
+    return replace(circuit, probe_until_ms=0)
+
+
+def is_well(event: e.Event) -> bool:
+    """Whether a call that ended so leaves a healthy circuit healthy."""
+    return isinstance(event, e.ModelAnswered) or (
+        isinstance(event, e.ToolEnded) and event.status not in TOOL_FAILURES
+    )
+
+
+def after(circuit: Circuit, event: e.Event, breaker: Breaker, now_ms: Millis) -> Circuit:
+    """The circuit after a model call or a tool call has ended so."""
+    if isinstance(event, e.ModelFailed):
+        unknown, bad = event.reason == "interrupted", event.reason in PROVIDER_FAILURES
+    elif isinstance(event, e.ToolEnded):
+        unknown, bad = event.status in TOOL_UNTOLD, event.status in TOOL_FAILURES
+    else:
+        unknown = bad = False
+    if unknown:
+        return untold(circuit)
+    return failed(circuit, breaker, now_ms) if bad else Circuit()

@@ -1,0 +1,184 @@
+"""The tables of a settings file: prices, rates, time-outs, circuit, credits, accounts and tiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from agentctl import quantities
+from agentctl.core.values import CALLS_PER_MINUTE, Rates
+from agentctl.errors import ConfigError
+from agentctl.settings_files import SettingsFile, closest
+from agentctl.settings_keys import KEYS, LIMIT_TABLES, TABLES, TIER_KEYS
+
+Tables = dict[str, dict[str, Any]]
+"""Entries that were read, by name of the table."""
+
+_PRICES = ("input", "output", "cache_read", "cache_write")
+_RATE = quantities.or_none(quantities.count(0))
+_TIME = quantities.at_least(1, quantities.duration_ms)
+_CIRCUIT: dict[str, tuple[str, quantities.Reader]] = {
+    "failures": ("failures", quantities.count(1)),
+    "window": ("window_ms", _TIME),
+    "reset": ("reset_ms", _TIME),
+}
+"""Name in a file to field of values.Breaker."""
+_TYPO = 0.75
+"""A category as like a known one as this is taken for a typing mistake of it."""
+
+
+class Tier(Struct, frozen=True):
+    """A named set of limits."""
+
+    values: dict[str, object]
+    """By name of the setting."""
+    tables: Tables
+    origin: str
+
+
+class Account(Struct, frozen=True):
+    """What a file says of an account."""
+
+    tier: str
+    """Empty: it has none of its own."""
+    where: str
+    """"file:line: name" for a message."""
+    origin: str
+
+
+def tables(file: SettingsFile) -> Tables:
+    """Return prices, and limits by category or name, of a file. Raises ConfigError."""
+    found = _limits(file, (), file.tables)
+    if "prices" in file.tables:
+        found["prices"] = _prices(file)
+    return found
+
+
+def tiers(file: SettingsFile) -> dict[str, Tier]:
+    """Return the tiers of a file by name. Raises ConfigError."""
+    found = {}
+    for name, raw in _named(file, "tiers"):
+        path = ("tiers", name)
+        for key in raw:
+            if key not in TIER_KEYS and key not in LIMIT_TABLES:
+                raise ConfigError(
+                    f"{file.where(*path, key)}: a tier has no such limit.",
+                    next_step=closest(key, [*TIER_KEYS, *LIMIT_TABLES]),
+                )
+        values = {
+            key: file.value((*path, key), raw[key], KEYS[key].read, KEYS[key].instead)
+            for key in TIER_KEYS
+            if key in raw
+        }
+        found[name] = Tier(values, _limits(file, path, raw), f"{file.path} [tiers.{name}]")
+    return found
+
+
+def accounts(file: SettingsFile) -> dict[str, Account]:
+    """Return the accounts of a file by name. Raises ConfigError."""
+    found = {}
+    for name, raw in _named(file, "accounts"):
+        path = ("accounts", name)
+        for key in raw:
+            if key != "tier":
+                raise ConfigError(
+                    f"{file.where(*path, key)}: an account has no such setting.",
+                    next_step=TABLES["accounts"],
+                )
+        tier = ""
+        if "tier" in raw:
+            tier = file.value((*path, "tier"), raw["tier"], quantities.name, KEYS["tier"].instead)
+        found[name] = Account(tier, file.where(*path, "tier"), f"{file.path} [accounts.{name}]")
+    return found
+
+
+def _named(file: SettingsFile, table: str) -> Iterator[tuple[str, dict[str, object]]]:
+    for name, raw in file.tables.get(table, {}).items():
+        file.value((table, name), name, quantities.name, TABLES[table])
+        if not isinstance(raw, dict):
+            raise ConfigError(f"{file.where(table, name)}: not a table.", next_step=TABLES[table])
+        yield name, raw
+
+
+def _limits(file: SettingsFile, path: tuple[str, ...], raw: Mapping[str, Any]) -> Tables:
+    """Read the tables of limits that stand below this path."""
+    found: Tables = {}
+    for table, hint in LIMIT_TABLES.items():
+        if table not in raw:
+            continue
+        if not isinstance(raw[table], dict):
+            raise ConfigError(f"{file.where(*path, table)}: not a table.", next_step=hint)
+        found[table] = {}
+        for name, value in raw[table].items():
+            place = (*path, table, name)
+            key, read = _entry(file, place)
+            found[table][key] = file.value(place, value, read, hint)
+    return found
+
+
+def _entry(file: SettingsFile, place: tuple[str, ...]) -> tuple[str, quantities.Reader]:
+    """Return under which name this entry is kept and how it is read. Raises ConfigError."""
+    *_, table, name = place
+    if table == "circuit":
+        if name not in _CIRCUIT:
+            raise ConfigError(
+                f"{file.where(*place)}: a circuit has no such setting.",
+                next_step=LIMIT_TABLES[table],
+            )
+        return _CIRCUIT[name]
+    if table == "credits":
+        file.value(place, name, _priced, LIMIT_TABLES[table])
+        return name, quantities.count(0)
+    file.value(place, name, quantities.name, LIMIT_TABLES[table])
+    if name not in CALLS_PER_MINUTE:
+        import difflib  # here, because most files name only known categories
+
+        near = difflib.get_close_matches(name, CALLS_PER_MINUTE, 1, _TYPO)
+        if near:
+            raise ConfigError(
+                f"{file.where(*place)}: there is no such category.",
+                next_step=f"Did you mean {near[0]}? The known ones: {', '.join(CALLS_PER_MINUTE)}. "
+                "A tool may bring its own, by a name that is less like one of these.",
+            )
+    return name, _RATE if table == "rates" else _TIME
+
+
+def _priced(name: object) -> str:
+    """Read the name of a tool, or provider/model."""
+    return quantities.model(name) if "/" in str(name) else quantities.name(name)
+
+
+def _prices(file: SettingsFile) -> dict[str, Rates]:
+    """Return the user's own prices by "provider/model".
+
+    Without a price of its own, cached input costs what other input costs: never nothing.
+    """
+    hint = TABLES["prices"]
+    found: dict[str, Rates] = {}
+    for model, table in file.tables["prices"].items():
+        path = ("prices", model)
+        if "/" not in model or not isinstance(table, dict):
+            raise ConfigError(
+                f"{file.where(*path)}: not a table named provider/model.", next_step=hint
+            )
+        amounts = {}
+        for name, value in table.items():
+            if name not in _PRICES:
+                raise ConfigError(
+                    f"{file.where(*path)}: {quantities.shown(name)} is not a price.",
+                    next_step=hint,
+                )
+            amounts[name] = file.value((*path, name), value, quantities.micros, hint)
+        for name in ("input", "output"):
+            if name not in amounts:
+                raise ConfigError(f"{file.where(*path)}: {name} is missing.", next_step=hint)
+        found[model] = Rates(
+            input=amounts["input"],
+            cache_read=amounts.get("cache_read", amounts["input"]),
+            cache_write=amounts.get("cache_write", amounts["input"]),
+            output=amounts["output"],
+            source="configuration",
+        )
+    return found
