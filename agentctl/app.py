@@ -83,6 +83,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """The limits of the configuration in force: a resume takes those that tasks share from it."""
     fallback: tuple[str, ...] | None = None
     """New fallbacks; None: those the task has."""
+    address: Callable[[str], str] = lambda _name: ""
+    """Where a provider is that the task was not begun with, as configured today; "": as usual."""
 
 
 class Ended(Struct, frozen=True):
@@ -181,8 +183,9 @@ def drive(desk: Desk, task_id: str, run: Run) -> Ended:
                 kept="Its answer and costs are kept.",
                 next_step=f"See them with: agentctl show {task_id}",
             )
-        check_credits(desk, _limits(state, run), state.created.account, "/".join(state.home))
         world = _world(desk, state, run)
+        model = f"{world.provider.name}/{world.provider.model}"  # perhaps a cheaper one this time
+        check_credits(desk, _limits(state, run), state.created.account, model)
         # What came before this process held the task is old; of a new task, nothing is.
         seen = len(log) if created_here is None else 1
         _take_up(desk, task_id, seen, list(_changes(state, run, world.provider)))
@@ -235,9 +238,13 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         )
     name = run.provider or state.home[0]
     model = run.model or (state.home[1] if name == state.home[0] else "")
-    limits, options = _limits(state, run), _kept_options(created)
-    first = mind(name, model, limits, options_of(options, name), run.prices)
     names = state.fallbacks if run.fallback is None else run.fallback
+    limits, options = _limits(state, run), _kept_options(created)
+    for other in {name, *(full.partition("/")[0] for full in names)} - {created.provider}:
+        address = run.address(other)
+        if address:  # else its key would go to its usual server and not to the configured one
+            options.setdefault(f"{other}:base_url", address)
+    first = mind(name, model, limits, options_of(options, name), run.prices)
     return World(
         desk.store,
         first.provider,

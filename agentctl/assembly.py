@@ -202,7 +202,7 @@ def ledger(desk: Desk, path: Path) -> Ledger:
 
     def totals() -> Iterable[tuple[Millis, Totals]]:
         for row in queries.sums(desk.store.connection, "hour"):
-            hour, calls, unpriced, given, read, _, output, cost, _, at_most = row
+            hour, calls, unpriced, given, read, _, output, cost, _, at_most, _ = row
             sums = Totals(calls, unpriced, cost, at_most, given - read + output, given + output)
             yield int(hour) * 3_600_000, sums
 

@@ -81,13 +81,14 @@ class Desk:
     def pause(self, row: TaskRow, *, now: bool, reason: str) -> str:
         """Stop a task before its next step; return what came of it. Idempotent."""
         _refuse_ended(row)
-        if row.status not in ("running", "interrupted"):
+        if row.status not in ("running", "interrupted", "waiting"):
             return f"Task {row.id} is already stopped ({row.status})."
         self._request(row, e.PauseRequested(now=now, reason=reason))
         if row.status == "running":
             when = "now" if now else "before its next step"
             return f"Task {row.id} pauses {when} (process {row.pid})."
-        return f"Task {row.id} was interrupted; it is paused now."
+        was = "waiting" if row.status == "waiting" else "interrupted"
+        return f"Task {row.id} was {was}; it is paused now."
 
     def cancel(self, row: TaskRow, *, reason: str) -> str:
         """End a task for good; return what came of it. Idempotent."""

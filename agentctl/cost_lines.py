@@ -19,8 +19,8 @@ from agentctl.reports.tool_costs import ToolReport
 from agentctl.store import queries
 from agentctl.store.opening import translated
 
-Row = tuple[int | str, int, int, int, int, int, int, int, int, int, int]
-"""A key, an offer and nine numbers: see queries.sums_by_offer."""
+Row = tuple[int | str, int, int, int, int, int, int, int, int, int, int, int]
+"""A key, an offer and ten numbers: see queries.sums_by_offer."""
 
 
 def cost_report(
@@ -52,14 +52,18 @@ def cost_report(
 def calls_of(desk: Desk, task_id: str) -> tuple[list[UsageRow], CostLine]:
     """The model calls of a task, oldest first, and their sums."""
     with translated(desk.store.path):
-        calls = queries.calls(desk.store.connection, desk.store.number(task_id))
+        number = desk.store.number(task_id)
+        calls = queries.calls(desk.store.connection, number)
+        saved_micros = queries.pruned(desk.store.connection, number)
     sums = Sums()
+    sums.add((0, 0, 0, 0, 0, 0, 0, 0, 0, saved_micros), None)
     for call in calls:
         cost = call.cost_micros or 0
         pending = call.state in ("open", "unsettled")
         counts = (
             1, call.cost_micros is None, call.input, call.cache_read, call.cache_write,
             call.output, 0 if pending else cost, call.state == "estimated", cost if pending else 0,
+            0,
         )  # fmt: skip
         sums.add(counts, rates(call.prices))
     return calls, sums.line("Total")

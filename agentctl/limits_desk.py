@@ -139,7 +139,7 @@ def _used(desk: Desk, row: TaskRow, state: State) -> dict[str, int]:
 
 def running_ms(row: TaskRow, state: State) -> Millis:
     """Running time up to now; of a task whose process died, up to its last sign of life."""
-    since_ms = now_ms() - state.last_ms if row.status == "running" else 0
+    since_ms = now_ms() - state.ran_ms if row.status == "running" else 0
     return state.active_ms + max(since_ms, 0)
 
 

@@ -15,7 +15,15 @@ from agentctl.control import Desk
 from agentctl.core import events as e
 from agentctl.core.state import State, fold
 from agentctl.core.values import Limits, Message, Rates, Usage
-from agentctl.errors import EXIT_CODES, NotResumable, TaskBusy, UnknownPrice, UsageError
+from agentctl.errors import (
+    EXIT_CODES,
+    NotEnoughCredits,
+    NotResumable,
+    TaskBusy,
+    UnknownPrice,
+    UsageError,
+)
+from agentctl.limits_desk import set_credits
 from agentctl.ports import Answer
 from agentctl.store.lease import Lease
 
@@ -314,3 +322,48 @@ def test_a_pause_of_an_interrupted_task_is_settled_at_once(desk: Desk, tmp_path:
     desk.pause(desk.find(task_id), now=False, reason="reboot")
     state = fold(desk.store.read(task_id))
     assert (state.status, state.spent_micros, state.asked) == ("paused", 500, None)
+
+
+def test_a_waiting_task_that_is_paused_is_not_woken(desk: Desk, tmp_path: Path) -> None:
+    task_id = abandoned(desk, order(tmp_path))
+    desk.store.append(task_id, None, [e.Stopped("waiting", "a window is full", wake_ms=1)], 1)
+    assert app.due(desk) == [task_id]
+    said = desk.pause(desk.find(task_id), now=False, reason="")
+    assert said == f"Task {task_id} was waiting; it is paused now."
+    assert app.due(desk) == []
+    assert desk.find(task_id).status == fold(desk.store.read(task_id)).status == "paused"
+    assert app.drive(desk, task_id, run(tmp_path)).state.status == "done"
+
+
+# --- another provider or model by a resume ------------------------------------------------------
+
+
+def test_a_provider_that_a_resume_brings_in_is_asked_at_its_configured_address(
+    desk: Desk, tmp_path: Path
+) -> None:
+    task_id = app.create(desk, order(tmp_path))
+    state = fold(desk.store.read(task_id))
+    changes = {"provider": "outsider", "fallback": ("free/mine",), "limits": {}}
+    asked_for: list[str] = []
+
+    def address(name: str) -> str:
+        asked_for.append(name)
+        return "https://gateway.example"
+
+    changed = run(tmp_path, address=address, shared=Limits(allow_unpriced=True), **changes)
+    state.limits = Limits(allow_unpriced=True)
+    made: Any = app._world(desk, state, changed)
+    assert made.provider.options == {"base_url": "https://gateway.example"}
+    assert asked_for == ["outsider"], "the task keeps the address of the provider it began with"
+    assert "base_url" not in made.others["free/mine"].provider.options
+
+
+def test_credits_are_asked_for_the_model_that_a_resume_names(desk: Desk, tmp_path: Path) -> None:
+    prices = {"free/dear": 100}
+    set_credits(desk, "default", "100", reason="")
+    task_id = app.create(desk, order(tmp_path, model="dear", credits=prices))
+    set_credits(desk, "default", "5", reason="")
+    shared = Limits(credits=prices)
+    with pytest.raises(NotEnoughCredits):
+        app.drive(desk, task_id, run(tmp_path, shared=shared))
+    assert app.drive(desk, task_id, run(tmp_path, shared=shared, model="small")).exit_code == 0

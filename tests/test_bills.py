@@ -199,6 +199,11 @@ def test_a_model_that_nobody_bills_counts_where_the_file_names_it(desk, tmp_path
         ("2026-11-01,m,-1,0,0,0,0", "line 3 (input_tokens: '-1' is no number of tokens)"),
         ("2026-11-01,m,1.5,0,0,0,0", "line 3 (input_tokens: '1.5' is no number of tokens)"),
         ("2026-11-01,m,1,0,0,0,1e99", "line 3 (cost_usd: '1e99' is no number that can be counted)"),
+        (
+            "2026-11-01,m,1,0,0,0,1e9999999999999999999",
+            "line 3 (cost_usd: '1e9999999999999999999' is no number)",
+        ),
+        ('2026-11-01,m,1,0,0,0,"1,5"', "line 3 (cost_usd: '1,5' is no number)"),
         ("2026-11-01,m,1,0,0,0,nan", "line 3 (cost_usd: 'nan' is no number that can be counted)"),
         ("yesterday,m,1,0,0,0,0", "line 3 ('yesterday' is no date)"),
         ("2026-11-01,m,1,0,0", "line 3 (5 cells, 7 columns)"),
@@ -209,6 +214,34 @@ def test_a_bad_line_of_an_export_is_named_by_its_number(desk, tmp_path, row, exp
     good = GENERIC + f"2026-11-01,{MODEL},1200,1000,100,80,0.00135\n"
     found = billed(desk, tmp_path, f"{good}{row}\n")
     assert said(found) == [f"export: export, {expected}"]
+
+
+def test_a_number_of_json_that_is_no_number_is_named_with_its_place(desk, tmp_path):
+    text = '[{"date":"2026-11-01","model":"m","cost_usd":1e9999999999999999999}]'
+    (found,) = said(compared(desk, tmp_path, text))
+    assert found.startswith("export: export, record 1 (cost_usd: '1e9999")
+
+
+def test_thousands_may_be_apart(desk, tmp_path):
+    row = f'2026-11-01,{MODEL},"1,200","1,000",100,80,0.00135\n'
+    assert said(billed(desk, tmp_path, GENERIC + row)) == []
+
+
+def test_an_export_without_a_line_covers_no_time(desk, tmp_path):
+    found = billed(desk, tmp_path, GENERIC)
+    assert (said(found), found.notes) == ([], ["export: it has no line to compare"])
+
+
+def test_an_unsettled_call_without_a_price_is_never_shown_as_free(desk, tmp_path):
+    begin(desk, "task-b")
+    ask(desk, "task-b", 1, NOW + DAY, None)
+    fail(desk, "task-b", NOW + DAY + 5, None, 200)
+    text = GOOD["generic"] + "2026-11-02,other,1,0,0,1,0.01\n"
+    found = said(billed(desk, tmp_path, text))
+    assert (
+        "export: 2026-11-02 claude-sonnet-5-5 (unsettled here, not in the export, unpriced)"
+        in found
+    )
 
 
 def test_a_page_of_several_is_not_taken_for_the_whole(desk, tmp_path):

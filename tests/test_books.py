@@ -54,6 +54,12 @@ DAMAGES = {
         ["usage: call 1 of task task-b, cost: the log says unpriced, the table $0.000000"],
     "UPDATE usage SET state = 'free' WHERE call = 3":
         ["usage: call 3 of task task-a, state: the log says unsettled, the table free"],
+    "UPDATE usage SET cost_micros = 1.5 WHERE call = 1 AND task = 1":
+        ["usage: call 1 of task task-a, cost: the log says $0.001350, the table 1.5"],
+    "UPDATE usage SET output = x'ff' WHERE call = 1 AND task = 1":
+        ["usage: call 1 of task task-a, output: the log says 80, the table b'\\xff'"],
+    "UPDATE spend_hours SET micros = 7 WHERE hour = 1793534400000 / 3600000":
+        ["spend: hour 2026-11-01 12:00Z, spent: the log says $0.052349, the table $0.000007"],
     "DELETE FROM usage WHERE call = 2":
         ["usage: call 2 of task task-a (in the log, not in the table)"],
     "INSERT INTO usage SELECT NULL, task, 9, at_ms, offer, purpose, state, input, cache_read,"
@@ -141,6 +147,16 @@ def test_an_event_that_cannot_be_read_is_named_and_stops_a_rebuild(desk):
     assert found[0].startswith("log: task number 1 (event 2 cannot be read: ")
     before = sql(desk, "SELECT * FROM usage")
     with pytest.raises(StoreError, match="event 2 cannot be read"):
+        rebuild(desk)
+    assert sql(desk, "SELECT * FROM usage") == before
+
+
+def test_a_log_that_lacks_an_event_is_named_and_stops_a_rebuild(desk):
+    lived(desk)
+    sql(desk, "DELETE FROM events WHERE kind = 'ModelAnswered' AND pos = (1 << 32 | 2)")
+    assert said(check(desk))[0] == "log: task number 1 (it lacks events)"
+    before = sql(desk, "SELECT * FROM usage")
+    with pytest.raises(StoreError, match="cannot be followed"):
         rebuild(desk)
     assert sql(desk, "SELECT * FROM usage") == before
 
@@ -238,6 +254,15 @@ def add_record(file):
     file["records"].append({**file["records"][0], "task_id": "task-z"})
 
 
+def double_record(file):
+    file["records"].append(file["records"][0])
+
+
+def set_last_cost(file):
+    file["records"][-1]["output"] = 6
+    file["generated_at"] = "2020-01-01T00:00:00.000Z"
+
+
 def set_day(file):
     file["days"]["2026-11-02"]["calls"] = 9
 
@@ -248,6 +273,8 @@ def set_day(file):
         (set_cost, "ledger: call 1 of task task-a, cost: ours $0.001350, the file $0.000001"),
         (drop_record, "ledger: call 2 of task task-a (in the log, not in the file)"),
         (add_record, "ledger: call 1 of task task-z (in the file, not in the log)"),
+        (double_record, "ledger: call 1 of task task-a (twice in the file)"),
+        (set_last_cost, "ledger: call 1 of task task-b, output: ours 5, the file 6"),
         (set_day, "ledger: day 2026-11-02, calls: ours 1, the file 9"),
     ],
 )
@@ -256,6 +283,14 @@ def test_what_the_ledger_file_says_wrongly_is_named(desk, path, make, expected):
     ledger(desk, path).export()
     change(path, make)
     assert said(with_file(desk, path)) == [expected]
+
+
+def test_sums_are_compared_up_to_the_last_call_where_the_file_lacks_none(desk, path, monkeypatch):
+    lived(desk)
+    monkeypatch.setattr("agentctl.assembly.now_ms", lambda: NOW + DAY + 20)
+    ledger(desk, path).export()
+    change(path, set_day)
+    assert said(with_file(desk, path)) == ["ledger: day 2026-11-02, calls: ours 1, the file 9"]
 
 
 def test_a_ledger_file_older_than_the_last_call_is_behind_not_wrong(desk, path, monkeypatch):

@@ -26,7 +26,7 @@ def test_csv_has_every_field_and_exact_dollars():
             "day": "2026-11-01", "calls": "3", "unpriced": "1", "input": "500",
             "cache_read": "400", "cache_write": "10", "output": "7", "tokens_processed": "107",
             "cost_usd": "12.345678", "estimated": "1", "open_usd": "0.043000",
-            "saved_usd": "-0.000005",
+            "saved_usd": "-0.000005", "pruned_usd": "0.000000",
         }
     ]  # fmt: skip
 

@@ -118,9 +118,10 @@ def test_unpriced_calls_are_never_a_confident_zero():
 
 
 def test_a_compact_report_has_the_cost_alone_and_the_unpriced_beside_it():
-    *_, sums, remark = compact(REPORT, 80).splitlines()
+    *_, sums, unpriced, still_open = compact(REPORT, 80).splitlines()
     assert sums == "Total        ~$12.77 + ?"
-    assert remark == "? 3 of 128 calls unpriced: not in the cost"
+    assert unpriced == "? 3 of 128 calls unpriced: not in the cost"
+    assert still_open.startswith("unsettled, at most $0.04 more")
 
 
 def test_a_free_local_call_is_zero():

@@ -12,7 +12,7 @@ from agentctl.core.tool_costs import Tally, _Context, split
 from agentctl.core.values import ContextPolicy, Limits, Message, Rates, ToolCall, Usage
 from agentctl.cost_lines import cost_report, tool_report
 from agentctl.pricing import cost_of, note_of
-from agentctl.reports.tool_costs import as_json, text
+from agentctl.reports.tool_costs import ToolReport, as_json, text
 
 RATES = Rates(input=2_000_000, cache_read=200_000, cache_write=2_500_000, output=10_000_000)
 FREE_OUTPUT = Rates(input=1_000_000, cache_read=1_000_000, cache_write=1_000_000)
@@ -143,8 +143,21 @@ def test_what_has_no_price_or_no_answer_is_counted_and_not_split():
     log.ask()
     tally = Tally()
     tally.add(log.records)
-    assert (tally.calls, tally.unpriced, tally.open_micros) == (1, 1, 10_000)
+    assert (tally.calls, tally.unpriced, tally.open_micros) == (3, 1, 10_000)
     assert {cost.cost_micros for cost in tally.costs()} == {0}
+
+
+def test_a_call_without_an_answer_and_without_a_price_is_unpriced_not_free():
+    log = Log()
+    log.ask()
+    log.say(e.ModelFailed("cut", "", retriable=True, charged_micros=None, charged_tokens=9))
+    log.calls += 1
+    log.say(e.ModelAsked(log.calls, "p", "m", None, 100, 50))
+    tally = Tally()
+    tally.add(log.records)
+    assert (tally.calls, tally.unpriced, tally.open_micros) == (2, 2, 0)
+    shown = text(ToolReport(tuple(tally.costs()), 2, 2, 0), "", 80)
+    assert "? 2 of 2 calls unpriced: not in the cost" in shown
 
 
 def test_a_tool_may_have_any_name():
@@ -206,12 +219,13 @@ def test_the_report_reads_the_stores_logs_and_agrees_with_the_ledger(tmp_path, m
         assert tool_report(desk, 900_000, None).calls == 0
     assert found.total_micros == sums.cost_micros
     assert (found.unpriced, found.open_micros) == (sums.unpriced, sums.open_micros)
+    assert found.calls == sums.calls
     shown = text(found, "", 80)
     assert "\x1b" not in shown
     lines = shown.splitlines()
     assert lines[2].split()[:3] == ["read", "2", "2,468"]
     assert any(line.startswith("Total") and "+ ?" in line for line in lines)
-    assert "? 2 of 6 calls unpriced: not in the cost" in lines
+    assert "? 2 of 8 calls unpriced: not in the cost" in lines
     data = as_json(found)
     assert sum(line["cost_micros"] for line in data["lines"]) == data["total"]["cost_micros"]
     for width in (20, 40, 60):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from agentctl import limit_lines, limits_desk
+from agentctl import app, limit_lines, limits_desk
 from agentctl.control import Desk
 from agentctl.core import events as e
 from agentctl.core.state import fold
@@ -92,6 +92,16 @@ def test_limits_of_a_task_that_has_ended_cannot(desk: Desk, outcome: str) -> Non
     with pytest.raises(NotResumable, match=outcome):
         change(desk, max_cost="2")
     assert limits_of(desk) == LIMITS
+
+
+def test_a_task_that_waits_is_due_once_its_limits_have_changed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "now_ms", lambda: NOW)
+    begin(desk, e.Stopped("waiting", "the hour is full", "hour_cost_micros", wake_ms=NOW + 60_000))
+    assert app.due(desk) == []
+    change(desk, max_cost_hour="20")
+    assert app.due(desk) == ["t1"]
 
 
 def test_two_who_change_different_limits_at_once_lose_none(

@@ -40,6 +40,12 @@ def test_the_status_tells_today_the_windows_the_rate_and_when_a_limit_is_reached
     )
 
 
+def test_what_is_only_reserved_is_no_rate_up_to_the_last_second(desk):
+    begin(desk, "task-a")
+    ask(desk, "task-a", 1, NOW - 900_000 + 10_000)
+    assert status(desk, Limits(), NOW + 30_000).rate_micros_per_hour == 0
+
+
 def test_a_status_without_any_call_is_a_line_too(desk):
     assert status_line(status(desk, Limits(), NOW), ["", ""]) == (
         "today $0.00 | hour $0.00 of $10.00 (0 %) | $0.00/h"

@@ -34,6 +34,7 @@ class _Sums(Struct):
     estimated: int = 0
     pending: int = 0
     pending_micros: Micros = 0
+    pending_unpriced: int = 0
 
     def add(self, line: Call | BillLine) -> None:
         self.lines += 1
@@ -46,17 +47,25 @@ class _Sums(Struct):
         if call.pending:
             self.pending += 1
             self.pending_micros += call.cost_micros or 0
+            self.pending_unpriced += call.cost_micros is None
             return
         self.unpriced += call.cost_micros is None
         self.estimated += call.state == "estimated"
         self.add(call)
 
     @property
+    def at_most(self) -> str:
+        """What the pending calls can have cost."""
+        if not self.pending_unpriced:
+            return f"at most {usd(self.pending_micros)}"
+        return f"at most {usd(self.pending_micros)} + ?" if self.pending_micros else "unpriced"
+
+    @property
     def remark(self) -> str:
         """What may explain a difference."""
         parts = []
         if self.pending:
-            parts.append(f"{self.pending} unsettled here, at most {usd(self.pending_micros)}")
+            parts.append(f"{self.pending} unsettled here, {self.at_most}")
         if self.unpriced:
             parts.append(f"{self.unpriced} unpriced here")
         if self.estimated:
@@ -97,8 +106,8 @@ class BillBook:
 
     def take(self, task_id: str, row: int | None, call: Call) -> None:
         """Add a call that the export should know of."""
-        if call.state == "free" or not self._is_billed(call):
-            return
+        if not self._bill.lines or call.state == "free" or not self._is_billed(call):
+            return  # a file without lines covers no time
         day = _day(call.at_ms)
         inside = not self._first or self._first <= day <= self._last
         if self._by_id:
@@ -138,7 +147,8 @@ class BillBook:
                 f"{number_of(self._asked, 'unsettled call')} without a response id to be found by"
             )
         period = f"{self._first} to {self._last} (UTC)" if self._first else "its response ids"
-        findings.note(f"{bill.name}: {number_of(len(bill.lines), 'line')} compared, {period}")
+        lines = f"{number_of(len(bill.lines), 'line')} compared, {period}"
+        findings.note(f"{bill.name}: {lines if bill.lines else 'it has no line to compare'}")
 
     def _compare(self, findings: Findings, key: tuple[str, ...]) -> None:
         what = self._name(key)
@@ -149,7 +159,7 @@ class BillBook:
             amount = f", {usd(int(cost))}" if cost is not None else ""
             if ours is not None and not ours.lines:
                 here = "unsettled here, not in the export"
-                amount = f", at most {usd(ours.pending_micros)}"
+                amount = f", {ours.at_most}"
             findings.differ("export", what, remark=here + amount)
             return
         for field in FIELDS:

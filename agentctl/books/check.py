@@ -60,19 +60,24 @@ class Findings:
         book: str,
         what: str,
         names: Sequence[str],
-        ours: Sequence[Value],
-        theirs: Sequence[Value],
+        ours: Sequence[object],
+        theirs: Sequence[object],
     ) -> None:
         """Name each field that differs."""
         if tuple(ours) == tuple(theirs):
             return
         for name, our, their in zip(names, ours, theirs, strict=True):
             if our != their:
-                self.differ(book, what, name, our, their)
+                self.differ(book, what, name, plain(our), plain(their))
 
     def note(self, text: str) -> None:
         """Say what is no difference and should still be known."""
         self.check.notes.append(text)
+
+
+def plain(value: object) -> Value:
+    """What can be shown: a damaged table or file may hold anything where a number belongs."""
+    return value if value is None or isinstance(value, int | str) else str(value)
 
 
 def check(desk: Desk, books: Sequence[Book] = ()) -> Check:
@@ -85,6 +90,8 @@ def check(desk: Desk, books: Sequence[Book] = ()) -> Check:
 
 def compare(desk: Desk, findings: Findings, books: Sequence[Book] = ()) -> None:
     """The same within a transaction of the caller's."""
+    for number in sql.torn(desk.store.connection):
+        findings.differ("log", f"task number {number}", remark="it lacks events")
     tables = _Tables(desk, findings, books)
     for number, count in counted(desk, findings):
         tables.take(number, count)
@@ -206,12 +213,18 @@ class _Tables:
         self._compare_spend()
 
     def _compare_spend(self) -> None:
-        table = dict(sql.spend(self._db))
-        for minute in sorted(self._spend.keys() | table.keys()):
-            ours, theirs = self._spend[minute], table.get(minute, 0)
-            if ours != theirs:
-                what = f"minute {moment(minute * sql.MINUTE_MS)}"
-                self._findings.differ("spend", what, "spent_micros", ours, theirs)
+        minutes = dict(sql.spend(self._db))
+        hours: Counter[int] = Counter()  # of the table's minutes: what is wrong there is told once
+        for minute, micros in minutes.items():
+            hours[minute // 60] += micros
+        for unit, unit_ms, ours, table in (
+            ("minute", sql.MINUTE_MS, self._spend, minutes),
+            ("hour", 60 * sql.MINUTE_MS, hours, dict(sql.spend_hours(self._db))),
+        ):
+            for time in sorted(ours.keys() | table.keys()):
+                what = f"{unit} {moment(time * unit_ms)}"
+                mine, theirs = (ours[time],), (table.get(time, 0),)
+                self._findings.fields("spend", what, ("spent_micros",), mine, theirs)
 
 
 def _quarter(key: tuple[Any, ...]) -> str:

@@ -59,6 +59,8 @@ NAMES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """What a column is called, the best name first. Case and signs between words do not matter."""
 _WRITE_PART = re.compile(r"(cache_write|cache_creation|ephemeral).*(5m|1h)|(5m|1h).*cache_write")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+"""A comma anywhere else may be a decimal one: 1,5 must not become 15."""
 _TOKENS = ("uncached", "input", "cache_read", "cache_write", "output")
 _OUTSIDE = ("cache_read_input_tokens", "cache_creation_input_tokens")
 """Beside these names of Anthropic's, `input_tokens` does not hold the cached ones."""
@@ -163,7 +165,8 @@ def _csv_rows(bill: Bill, text: str) -> Iterator[Row]:
 
 
 def _json_rows(bill: Bill, text: str) -> Iterator[Row]:
-    decode = msgspec.json.Decoder(float_hook=Decimal).decode
+    # As text: a number that is too large to be one is then told with its place.
+    decode = msgspec.json.Decoder(float_hook=str).decode
     try:
         tree = decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -351,7 +354,7 @@ def _cost(bill: Bill, has: Mapping[str, str], row: Mapping[str, Any]) -> Decimal
 
 def _number(name: str, text: str) -> Decimal:
     try:
-        number = Decimal(text.replace(",", ""))
+        number = Decimal(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
     except InvalidOperation:
         raise ValueError(f"{name}: {text[:40]!r} is no number") from None
     if not number.is_finite() or abs(number.adjusted()) > 30:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from agentctl.books.check import Findings
+from agentctl.books.check import Findings, plain
 from agentctl.core.recount import Call
 from agentctl.core.values import Millis
 from agentctl.errors import StoreError
@@ -36,7 +36,7 @@ class LedgerBook:
         self._missing = False
         self._file = self._read()
         records = self._file.records if self._file else []
-        self._records = {(record.task_id, record.call): record for record in records}
+        self._records = {_key(record): record for record in records}
         ids = [record.id for record in records]
         self._last = max(ids, default=0)
         # Fewer than it always holds are all that there were.
@@ -47,6 +47,7 @@ class LedgerBook:
         self._changed: set[str] = set()
         self._found: list[tuple[str, str, object, object]] = []
         self._lost: list[str] = []
+        self._twice = [key for key, times in Counter(map(_key, records)).items() if times > 1]
 
     def _read(self) -> LedgerFile | None:
         try:
@@ -113,7 +114,8 @@ class LedgerBook:
             differences.append((what, "at", _iso(call.at_ms), record.at))
         if row is not None and record.id != row:
             differences.append((what, "id", row, record.id))
-        if differences and is_newer:
+        # Only a call that waited for its answer can have changed: other records are final.
+        if differences and is_newer and record.state == "open":
             self._behind["changed"] = self._behind.get("changed", 0) + 1
         else:
             self._found += differences
@@ -140,7 +142,9 @@ class LedgerBook:
         if self._file is None:
             return
         for what, field, ours, theirs in self._found:
-            findings.differ("ledger", what, field, _value(ours), _value(theirs))
+            findings.differ("ledger", what, field, plain(ours), plain(theirs))
+        for task_id, call in self._twice:
+            findings.differ("ledger", f"call {call} of task {task_id}", remark="twice in the file")
         for what in self._lost:
             findings.differ("ledger", what, remark="in the log, not in the file")
         for task_id, call in self._records:
@@ -160,7 +164,7 @@ class LedgerBook:
             days.setdefault(hour[:10], Counter()).update(sums)
         for kind, ours, theirs in (("hour", self._hours, file.hours), ("day", days, file.days)):
             for key in sorted(ours.keys() | theirs.keys()):
-                if key in self._changed:
+                if self._behind and key in self._changed:
                     continue  # it may be behind there
                 our, their = ours.get(key, Counter()), theirs.get(key, Totals())
                 findings.fields(
@@ -172,8 +176,8 @@ class LedgerBook:
                 )
 
 
-def _value(value: object) -> int | str | None:
-    return value if value is None or isinstance(value, int) else str(value)
+def _key(record: LedgerRecord) -> tuple[str, int]:
+    return record.task_id, record.call
 
 
 def _form(moment_ms: Millis, form: str) -> str:

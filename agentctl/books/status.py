@@ -27,7 +27,8 @@ def status(desk: Desk, limits: Limits, now_ms: Millis) -> Status:
     with translated(desk.store.path), sql.reading(desk.store.connection):
         db = desk.store.connection
         spend = sql.spend(db, now_ms - DAY_MS)
-        reserved = sql.reserved(db, now_ms - RATE_MS)
+        # From the same whole minute on as the spend.
+        reserved = sql.reserved(db, (now_ms - RATE_MS) // sql.MINUTE_MS * sql.MINUTE_MS)
         today = queries.sums(db, "all", midnight)
         shared = desk.store.shared("default", (), now_ms)  # money is shared by all accounts
     now_minute = now_ms // sql.MINUTE_MS
@@ -64,7 +65,7 @@ def month(desk: Desk, now_ms: Millis) -> Forecast:
         begun_ms = sql.first_call(desk.store.connection)
     days: dict[str, list[int]] = {}
     name, end_ms = "", -1
-    for quarter, _, unpriced, _, _, _, _, cost, _, at_most in rows:
+    for quarter, _, unpriced, _, _, _, _, cost, _, at_most, _ in rows:
         at_ms = int(quarter) * queries.QUARTER_MS
         if at_ms >= end_ms:
             name, end_ms = day_slot(at_ms, None)

@@ -70,7 +70,7 @@ def check(
 
     chosen = settings.load({}, env=os.environ, cwd=settings.here())
     books: list[Book] = []
-    if provider_export:
+    if provider_export is not None:  # empty too: perhaps a variable that is not set
         from agentctl.books.bill import BillBook  # only where there is an export
         from agentctl.books.export import read
 

@@ -75,6 +75,8 @@ def _limit(state: State) -> str:
         return f"Stopped at the limit of {stopped.cap / 1000:g} s running time."
     if stopped.limit == "account_credits":
         return f"Stopped at the end of the account's credits: {stopped.reason}."
+    if stopped.limit.endswith("_micros") and not stopped.need:  # no price is known
+        return f"Stopped: {stopped.reason}."
     what = LIMITS.get(stopped.limit, stopped.limit.replace("_", " "))
     text = f"Stopped at {what}: {show(stopped.used)} of {show(stopped.cap)} used"
     if stopped.need and stopped.limit != "steps":
@@ -97,9 +99,11 @@ def _more(state: State) -> str:
         return f"{COUNTED[stopped.limit]} {room}"
     if stopped.limit == "account_credits":
         account = state.created.account
-        return f"once there are more: agentctl credits add {stopped.need} --account {account}"
+        return f"\nonce there are more: agentctl credits add {stopped.need} --account {account}"
     if not stopped.limit.endswith("cost_micros"):
         return ""
+    if not stopped.need:
+        return "--allow-unpriced"
     micros = max(stopped.cap * 2, stopped.used + 2 * stopped.need, 10_000)
     cents = -(-micros // 10_000)
     flag = {

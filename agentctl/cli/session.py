@@ -159,6 +159,7 @@ def _drive(
         prices=chosen.prices,
         silence_ms=chosen.silence_timeout_ms,
         shared=chosen.limits(),
+        address=lambda name: chosen.address(name, os.environ),
         **changes,
     )
     with signals.leaving(task_id, tell):

@@ -16,6 +16,7 @@ from agentctl.core.context import plan, request_key
 from agentctl.core.guards import Deny, model_verdict, tool_verdict
 from agentctl.core.guards.balance import price_of_model
 from agentctl.core.guards.cost import reserve_micros
+from agentctl.core.guards.timeout import late
 from agentctl.core.guards.verdict import strictest
 from agentctl.core.limits import level, uses
 from agentctl.core.state import CACHED, ENDS, STUMBLES_MAX, State
@@ -139,6 +140,14 @@ def _answer_calls(state: State, view: View) -> Action | None:
 
 
 def _ask_user(state: State, view: View) -> Action | None:
+    question = _question(state, view)
+    if question is None:
+        return None
+    up = late(state, view)  # else the question is cut and put again, for ever
+    return question if up is None else _held_up(state, view, up, question.call.name)
+
+
+def _question(state: State, view: View) -> AskUser | None:
     for call in state.pending.values():
         spec = view.specs[call.name]
         if call.id in state.started:
@@ -233,6 +242,9 @@ def _give_up(state: State, view: View) -> Action | None:
         return _switch(state, reason) or Record((e.Stopped("failed", reason),))
     if failure.retry_at_ms <= view.now_ms:
         return None
+    up = late(state, view)  # the wait would be cut and begun again, until it is over
+    if up is not None:
+        return _held_up(state, view, up)
     why = f"{failure.reason}: {failure.detail}"
     if failure.retry_at_ms - view.now_ms > state.limits.wait_in_place_ms:
         return Record((e.Stopped("waiting", why, wake_ms=failure.retry_at_ms),))
@@ -295,6 +307,7 @@ def _ask_model(state: State, view: View) -> Action:
             quote.input_tokens + verdict,
             verdict,
             credits=price_of_model(state),
+            left_out_tokens=(state.said_bytes - state.sent_bytes) * 1000 // view.bytes_per_ktoken,
             request=_request(state, view),
         )
     )

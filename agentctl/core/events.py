@@ -65,6 +65,8 @@ class ModelAsked(Event, frozen=True, gc=False):
     purpose: str = "step"
     credits: int = 0
     """Taken from the account's balance."""
+    left_out_tokens: int = 0
+    """About so many tokens of the conversation were left out of the request."""
     request: str = ""
     """Hash of the whole request, kept where fallbacks may want its answer again."""
 
@@ -83,6 +85,8 @@ class ModelAnswered(Event, frozen=True, gc=False):
     response_id: str = ""
     model: str = ""
     """The model that really answered, when the provider names another."""
+    pruned_micros: int = 0
+    """What leaving out old text saved on this call, about; negative when it cost more."""
 
 
 class ModelFailed(Event, frozen=True, gc=False):

@@ -56,6 +56,10 @@ class State(Struct):
     sent_bytes: int = 0
     mask_before: int = 0
     drop_before: int = 0
+    said_bytes: int = 0
+    """Size of `messages`."""
+    left_out_tokens: int = 0
+    """Of the last call that was answered."""
     anchor_tokens: int = 0
     """Input and output of the last answer as the provider reported them; 0 before the first."""
     anchor_bytes: int = 0
@@ -68,6 +72,8 @@ class State(Struct):
     calls: int = 0
     steps: int = 0
     active_ms: Millis = 0
+    ran_ms: Millis = 0
+    """Until when running time is in `active_ms`: the last sign of life of who drives the task."""
     credits_spent: int = 0
     step_credits: int = 0
     """By the last model call and the tools it asked for."""
@@ -129,20 +135,29 @@ def apply_all(state: State, records: Iterable[e.Recorded]) -> State:
 
 def apply(state: State, event: e.Event, at_ms: Millis) -> None:
     """Change the state by one event."""
-    gone_ms = at_ms - state.last_ms
-    if gone_ms > 0:
+    state.last_ms = max(state.last_ms, at_ms)
+    running = state.status == "running"
+    if not (running and _is_from_outside(event)):
         # The gap before Resumed is a pause or a crash, not running time.
-        if state.last_ms and state.status == "running" and not isinstance(event, e.Resumed):
-            state.active_ms += gone_ms
-        state.last_ms = at_ms
+        if state.ran_ms and running and not isinstance(event, e.Resumed):
+            state.active_ms += max(at_ms - state.ran_ms, 0)
+        state.ran_ms = max(state.ran_ms, at_ms)
     _APPLY[type(event)](state, event)
     state.seq += 1
+
+
+def _is_from_outside(event: e.Event) -> bool:
+    """Whether it may be written while no process drives the task, perhaps long after the last."""
+    return isinstance(event, (e.LimitChanged, e.PauseRequested, e.CancelRequested)) or (
+        isinstance(event, e.ModelFailed) and event.reason == "interrupted"
+    )
 
 
 def _say(state: State, message: Message) -> None:
     size_bytes = context.size_bytes(message)
     state.messages.append(message)
     state.sizes_bytes.append(size_bytes)
+    state.said_bytes += size_bytes
     state.sent.append(message)
     state.sent_bytes += size_bytes
 
@@ -164,6 +179,7 @@ def _model_asked(state: State, event: e.ModelAsked) -> None:
 
 def _model_answered(state: State, event: e.ModelAnswered) -> None:
     message, usage = event.message, event.usage
+    state.left_out_tokens = state.asked.left_out_tokens if state.asked is not None else 0
     state.asked = state.failure = None
     state.failures = 0
     state.tried = set()
@@ -269,8 +285,8 @@ def _limit_changed(state: State, event: e.LimitChanged) -> None:
 
 
 def _pause_requested(state: State, event: e.PauseRequested) -> None:
-    if state.status == "running":
-        state.pause_wanted = event
+    if state.status in ("running", "waiting"):  # else it would be woken when its time has come
+        state.pause_wanted, state.status = event, "running"
 
 
 def _cancel_requested(state: State, event: e.CancelRequested) -> None:

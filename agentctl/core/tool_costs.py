@@ -50,7 +50,7 @@ class Tally:
         self._conversation_micros = 0
         self._answers_micros = 0
         self.calls = 0
-        """Answered calls."""
+        """All calls, answered or not."""
         self.unpriced = 0
         """How many of them have no price: they are in no amount."""
         self.open_micros: Micros = 0
@@ -66,27 +66,32 @@ class Tally:
                 raise ValueError("a log begins with TaskCreated")
             self._count(task, record)
         if task is not None and task.state.asked is not None and self._has(task.asked_ms):
-            self.open_micros += task.state.asked.reserve_micros or 0
+            self._unanswered(task.state.asked.reserve_micros)
 
     def _has(self, at_ms: Millis) -> bool:
         return self._since_ms <= at_ms < self._until_ms
 
     def _count(self, task: _Context, record: e.Recorded) -> None:
         event = record.event
-        if isinstance(event, e.ModelAnswered):
+        if isinstance(event, e.ModelAsked):
+            self.calls += self._has(record.at_ms)
+        elif isinstance(event, e.ModelAnswered):
             if event.prices:
                 task.rates = msgspec.json.decode(event.prices, type=Rates)
             if self._has(task.asked_ms):
                 self._answered(task, event)
         elif isinstance(event, e.ModelFailed) and self._has(task.asked_ms):
-            self.open_micros += event.charged_micros or 0
+            self._unanswered(event.charged_micros)
         entered_bytes = task.follow(record)
         if isinstance(event, e.ToolEnded) and entered_bytes and self._has(record.at_ms):
             self._results[event.tool] = self._results.get(event.tool, 0) + 1
             self._bytes[event.tool] = self._bytes.get(event.tool, 0) + entered_bytes
 
+    def _unanswered(self, at_most_micros: Micros | None) -> None:
+        self.unpriced += at_most_micros is None
+        self.open_micros += at_most_micros or 0
+
     def _answered(self, task: _Context, event: e.ModelAnswered) -> None:
-        self.calls += 1
         if event.cost_micros is None:
             self.unpriced += 1
             return

@@ -14,7 +14,7 @@ from agentctl.reports.text import visible
 
 FIELDS = (
     "calls", "unpriced", "input", "cache_read", "cache_write", "output", "tokens_processed",
-    "cost_usd", "estimated", "open_usd", "saved_usd",
+    "cost_usd", "estimated", "open_usd", "saved_usd", "pruned_usd",
 )  # fmt: skip
 _FORMULA = "=+-@＝＋－＠"  # spreadsheets take the wide ones for the others
 _QUOTED = set(",;|\"' ")
@@ -95,5 +95,6 @@ def _numbers(line: CostLine) -> list[str]:
         "cost_usd": line.cost_micros,
         "open_usd": line.open_micros,
         "saved_usd": line.saved_micros,
+        "pruned_usd": line.pruned_micros,
     }
     return [dollars(money[name]) if name in money else str(getattr(line, name)) for name in FIELDS]

@@ -52,7 +52,7 @@ def compact(report: CostReport, width: int, *, every: bool = False, plain: bool 
     cost = Column("Cost", [cost_text(line) for line in rows])
     head = report.by.capitalize()
     shown = table(head, keys, [cost], width, rules=(len(lines),), plain=plain)
-    remarks = [_left_out(report, left_out), _unpriced(report.total)]
+    remarks = [_left_out(report, left_out), _unpriced(report.total), _open(report.total)]
     for remark in filter(None, remarks):
         shown += wrapped(ascii_only(remark) if plain else remark, width)
     return "\n".join(shown)
@@ -155,6 +155,12 @@ def _unpriced(sums: CostLine) -> str:
     return f"? {count(sums.unpriced)} of {count(sums.calls)} calls unpriced: not in the cost"
 
 
+def _open(sums: CostLine) -> str:
+    if not sums.open_micros:
+        return ""
+    return f"unsettled, at most {usd(sums.open_micros)} more: calls without an answer"
+
+
 def sum_remarks(sums: CostLine) -> list[str]:
     """What is to be said of a total."""
     remarks = [
@@ -165,10 +171,14 @@ def sum_remarks(sums: CostLine) -> list[str]:
         remarks.append(f"caching cost {usd(-sums.saved_micros)} more than it saved")
     elif sums.cache_read or sums.cache_write:
         remarks.append(f"caching saved {usd(sums.saved_micros)}")
+    if sums.pruned_micros < 0:
+        remarks.append(f"shortening requests cost about {usd(-sums.pruned_micros)} more")
+    elif sums.pruned_micros:
+        remarks.append(f"shortening requests saved about {usd(sums.pruned_micros)}")
     if sums.unpriced:
         remarks.append(_unpriced(sums))
     if sums.estimated:
         remarks.append(f"~ {count(sums.estimated)} estimated: the provider reported no usage")
     if sums.open_micros:
-        remarks.append(f"unsettled, at most {usd(sums.open_micros)} more: calls without an answer")
+        remarks.append(_open(sums))
     return remarks

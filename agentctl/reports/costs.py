@@ -43,6 +43,9 @@ class CostLine(Struct, frozen=True):
     saved_micros: Micros = 0
     """What the same input would have cost more without a cache, rounded down; negative when
     writing to the cache cost more than reading from it saved."""
+    pruned_micros: Micros = 0
+    """What leaving out old text saved, about; negative where paying anew for what stayed, once its
+    place in the cache was lost, cost more."""
     label: str = ""
     """Of a task its name, or the beginning of its goal."""
     parts: tuple[CostLine, ...] = ()
@@ -83,12 +86,12 @@ class Sums:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        # calls, unpriced, input, cache read and write, output, cost, estimated, open
-        self.counts = [0] * 9
+        # calls, unpriced, input, cache read and write, output, cost, estimated, open, pruned
+        self.counts = [0] * 10
         self._saved = 0
 
     def add(self, counts: Sequence[int], rates: Rates | None) -> None:
-        """Add calls at the same prices: nine numbers, from calls to open micro-dollars."""
+        """Add calls at the same prices: ten numbers, from calls to what pruning saved."""
         mine = self.counts
         for place, number in enumerate(counts):
             mine[place] += number
@@ -98,10 +101,12 @@ class Sums:
 
     def line(self, key: str, label: str = "", parts: tuple[CostLine, ...] = ()) -> CostLine:
         """The sums as a line of a report."""
-        calls, unpriced, given, read, written, output, cost, estimated, at_most = self.counts
+        calls, unpriced, given, read, written, output, cost, estimated, at_most, pruned = (
+            self.counts
+        )
         return CostLine(
             key, calls, unpriced, given, read, written, output, given - read + output, cost,
-            estimated, at_most, self._saved // MTOK, label, parts,
+            estimated, at_most, self._saved // MTOK, pruned, label, parts,
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ class ToolReport(Struct, frozen=True):
 
     costs: tuple[ToolCost, ...]
     calls: int
-    """Answered calls of the model."""
+    """Calls of the model, answered or not."""
     unpriced: int
     """How many of them have no price and are in no amount."""
     open_micros: Micros
@@ -39,7 +39,7 @@ class ToolReport(Struct, frozen=True):
 
 def text(report: ToolReport, period: str, width: int, *, plain: bool = False) -> str:
     """Return the table: input by tool, the conversation, the answers, and the total."""
-    if not report.calls and not report.open_micros:
+    if not report.calls:
         said = f"No model call was made in this period: {period}."
         return "\n".join(wrapped(said if period else "No model call has been made yet.", width))
     costs, total_micros = report.costs, report.total_micros

@@ -193,7 +193,10 @@ class Driver:
             self._hold(e.ToolEnded(call.id, call.name, DENIED_BY_USER, "denied"))
 
     async def _sleep(self, action: Sleep) -> None:
+        limits = self.state.limits
         self._commit()
+        if self.state.limits is not limits:
+            return  # they came just now
         self._signal(e.Waiting(action.until_ms, action.why))
         self._waiting = self._sleeping = True
         try:
@@ -380,9 +383,8 @@ class Driver:
             return True
         if wanted is not None and (self._waiting or (wanted.now and wanted.by == "user")):
             return True
-        if state.limits.wall_ms is None:
-            return False
-        return state.active_ms + self._now() - state.last_ms >= state.limits.wall_ms
+        cap_ms = state.limits.wall_ms
+        return cap_ms is not None and state.active_ms + self._now() - state.ran_ms >= cap_ms
 
     def _cut(self) -> None:
         """Cancel what is awaited now; the loop goes on and decides what that means."""

@@ -9,6 +9,7 @@ from agentctl.core.backoff import wait_ms
 from agentctl.core.context import estimate_tokens
 from agentctl.core.limits import MTOK, ceil_div
 from agentctl.core.sanitize import storable
+from agentctl.core.savings import pruned_micros
 from agentctl.core.state import State
 from agentctl.core.values import Message, Millis, Quote, ToolCall, Usage
 from agentctl.errors import ProviderError
@@ -63,7 +64,12 @@ async def ask_model(
         answer = await mind.provider.ask(request, emit)
     except ProviderError as error:
         return _failed(state, world, intent, error, now_ms())
-    return _answered(world, mind, answer, now_ms() - began_ms, known_prices)
+    saved_micros = 0
+    rates = mind.pricer.rates(answer.usage) if intent.left_out_tokens else None
+    if rates is not None:
+        prefix_tokens = state.anchor_tokens + state.left_out_tokens
+        saved_micros = pruned_micros(rates, answer.usage, intent.left_out_tokens, prefix_tokens)
+    return _answered(world, mind, answer, now_ms() - began_ms, known_prices, saved_micros)
 
 
 def cut(intent: e.ModelAsked, why: str) -> e.ModelFailed:
@@ -78,7 +84,12 @@ def cut(intent: e.ModelAsked, why: str) -> e.ModelFailed:
 
 
 def _answered(
-    world: World, mind: Mind, answer: Answer, duration_ms: Millis, known_prices: str
+    world: World,
+    mind: Mind,
+    answer: Answer,
+    duration_ms: Millis,
+    known_prices: str,
+    saved_micros: int,
 ) -> e.ModelAnswered:
     message = answer.message
     calls = tuple(world.belt.check(_clean_call(call)) for call in message.calls)
@@ -93,6 +104,7 @@ def _answered(
         "" if prices == known_prices else prices,
         answer.response_id,
         answer.model if answer.model != mind.provider.model else "",
+        saved_micros,
     )
 
 

@@ -47,6 +47,15 @@ def writing(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def torn(db: sqlite3.Connection) -> list[int]:
+    """Numbers of the tasks whose log lacks an event before its last one."""
+    sql = (
+        f"SELECT pos >> {SEQ_BITS} FROM events GROUP BY 1"  # noqa: S608 - a constant of this file
+        f" HAVING count(*) <> 1 + (max(pos) & {(1 << SEQ_BITS) - 1})"
+    )
+    return [row[0] for row in db.execute(sql)]
+
+
 def logged(db: sqlite3.Connection) -> Iterator[tuple[int, int, Millis, str, str]]:
     """Task, number, time, kind and body of each event about a model call, task by task."""
     marks = ", ".join("?" * len(KINDS))
@@ -89,6 +98,11 @@ def spend(db: sqlite3.Connection, since_ms: Millis = 0) -> list[tuple[int, Micro
         "SELECT minute, micros FROM spend WHERE minute >= ? AND micros <> 0 ORDER BY minute",
         (since_ms // MINUTE_MS,),
     ).fetchall()
+
+
+def spend_hours(db: sqlite3.Connection) -> list[tuple[int, Micros]]:
+    """Hours since the epoch with the sum of their minutes, where that is not 0."""
+    return db.execute("SELECT hour, micros FROM spend_hours WHERE micros <> 0").fetchall()
 
 
 def reserved(db: sqlite3.Connection, since_ms: Millis) -> Micros:
@@ -168,6 +182,7 @@ def rewrite_sums(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM sums")
     db.execute(REBUILD_SUMS)
     db.execute("DELETE FROM spend")
+    db.execute("DELETE FROM spend_hours")  # its triggers write it again, from nothing
     db.execute(
         f"INSERT INTO spend SELECT at_ms / {MINUTE_MS}, sum(coalesce(cost_micros, 0)) AS micros"  # noqa: S608 - a constant
         " FROM usage GROUP BY 1 HAVING micros <> 0"

@@ -40,11 +40,26 @@ def spent(db: Any, now_ms: Millis, window_ms: Millis) -> tuple[Micros, Millis]:
     Whole minutes are counted, so the window is up to a minute longer, never shorter. Spend dated
     in the future counts too: a clock that was set back frees no budget.
     """
-    total, oldest = db.execute(
-        "SELECT coalesce(sum(micros), 0), min(minute) FROM spend WHERE minute >= ? AND micros > 0",
-        ((now_ms - window_ms) // MINUTE_MS,),
-    ).fetchone()
+    first = (now_ms - window_ms) // MINUTE_MS
+    if window_ms <= HOUR_MS:
+        total, oldest = db.execute(_MINUTES, (first, 1 << 62)).fetchone()
+    else:
+        hour = first // 60 + 1
+        total, oldest = db.execute(_MINUTES, (first, hour * 60)).fetchone()
+        more, then = db.execute(_HOURS, (hour,)).fetchone()
+        total += more
+        if oldest is None and then is not None:
+            oldest = db.execute(_MINUTES, (then * 60, then * 60 + 60)).fetchone()[1]
     return total, 0 if oldest is None else (oldest + 1) * MINUTE_MS + window_ms
+
+
+_MINUTES = (
+    "SELECT coalesce(sum(micros), 0), min(minute) FROM spend"
+    " WHERE minute >= ? AND minute < ? AND micros > 0"
+)
+_HOURS = (
+    "SELECT coalesce(sum(micros), 0), min(hour) FROM spend_hours WHERE hour >= ? AND micros > 0"
+)
 
 
 def pace(db: Any, account: str, category: str, now_ms: Millis) -> Pace:
@@ -150,7 +165,7 @@ def _windows(db: Any, gate: Gate, wanted: Mapping[str, int], at_ms: Millis) -> l
 def _take_place(db: Any, account: str, category: str, calls: int, at_ms: Millis) -> None:
     db.execute(
         "DELETE FROM paces WHERE account = ? AND category = ? AND at_ms <= ?",
-        (account, category, at_ms - MINUTE_MS),
+        (account, category, at_ms - DAY_MS),  # not at once: another task's clock may be behind
     )
     db.execute(
         "INSERT INTO paces VALUES (?, ?, ?, ?)"

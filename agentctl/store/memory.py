@@ -24,6 +24,7 @@ class MemoryStore:
         self.outputs: dict[str, str] = {}
         self.credits: dict[str, int] = {}
         self.circuits: dict[str, Circuit] = {}
+        self._paced: dict[str, bool] = {}
         self._paces: dict[tuple[str, str], list[Millis]] = {}
         self._changes = 0
         self._seen = -1
@@ -60,6 +61,8 @@ class MemoryStore:
         refused = refused or self._refusal(gate, intents, at_ms)
         for intent in () if refused else intents:
             self._enter(gate, intent, at_ms)
+            if isinstance(intent, e.ModelAsked):
+                self._paced[task_id] = gate.paced
             log.append(e.Recorded(len(log), at_ms, intent))
         self._changes += 1
         return Appended(tuple(log[start:]), refused)
@@ -143,7 +146,7 @@ class MemoryStore:
         elif isinstance(fact, (e.ModelAnswered, e.ModelFailed)):
             if isinstance(fact, e.ModelFailed) and fact.credits_back:
                 self.credits[gate.account] = self.credits.get(gate.account, 0) + fact.credits_back
-            if not gate.paced:
+            if not self._paced.get(task_id, True):
                 return
             asked = [r.event for r in self.logs[task_id] if isinstance(r.event, e.ModelAsked)]
             name = breaker.provider(asked[-1].provider)

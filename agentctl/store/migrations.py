@@ -103,6 +103,7 @@ def m002_shared_limits_and_sums(db: Database) -> None:
         " PRIMARY KEY (quarter, task, offer)) WITHOUT ROWID"
     )
     db.execute(REBUILD_SUMS)
+    _spend_by_hour(db)
     db.execute(
         "CREATE TABLE paces (account TEXT, category TEXT, at_ms INTEGER, calls INTEGER NOT NULL,"
         " PRIMARY KEY (account, category, at_ms)) WITHOUT ROWID"
@@ -125,9 +126,32 @@ def m002_shared_limits_and_sums(db: Database) -> None:
         " task INTEGER NOT NULL, guard TEXT NOT NULL, name TEXT NOT NULL, used INTEGER NOT NULL,"
         " cap INTEGER NOT NULL, need INTEGER NOT NULL, unit TEXT NOT NULL, tool TEXT NOT NULL)"
     )
+    # Few calls leave something out, so what that saved stands apart from the sums of all.
+    db.execute(
+        "CREATE TABLE pruned (pos INTEGER PRIMARY KEY, quarter INTEGER NOT NULL,"
+        " task INTEGER NOT NULL, offer INTEGER NOT NULL, saved_micros INTEGER NOT NULL)"
+    )
     db.execute(
         "CREATE TABLE answers (request TEXT PRIMARY KEY, pos INTEGER NOT NULL) WITHOUT ROWID"
     )
+
+
+def _spend_by_hour(db: Database) -> None:
+    """Sum the spend by hours too."""
+    # A day is 24 of these and the minutes of one hour, not 1,440 minutes. Kept by triggers, so that
+    # whatever writes a minute keeps its hour too.
+    db.execute("CREATE TABLE spend_hours (hour INTEGER PRIMARY KEY, micros INTEGER NOT NULL)")
+    db.execute("INSERT INTO spend_hours SELECT minute / 60, sum(micros) FROM spend GROUP BY 1")
+    for moment, hour, change in (
+        ("INSERT", "NEW.minute", "NEW.micros"),
+        ("UPDATE", "NEW.minute", "NEW.micros - OLD.micros"),
+        ("DELETE", "OLD.minute", "-OLD.micros"),
+    ):
+        db.execute(
+            f"CREATE TRIGGER spend_{moment.lower()} AFTER {moment} ON spend BEGIN"  # noqa: S608 - words from above
+            f" INSERT INTO spend_hours VALUES ({hour} / 60, {change})"
+            " ON CONFLICT (hour) DO UPDATE SET micros = micros + excluded.micros; END"
+        )
 
 
 REBUILD_SUMS = (

@@ -1,7 +1,6 @@
 """The tables that follow from events. Written in the event's own transaction, never alone.
 
-`tasks`, `usage`, `spend`, `sums`, `violations` and `answers` can be rebuilt from the log. The
-circuits are a memory of the last minutes only.
+All but the circuits, which are a memory of the last minutes only, can be rebuilt from the log.
 """
 
 from __future__ import annotations
@@ -60,11 +59,12 @@ class Projection:
         self._open: dict[int, tuple[int, Millis, Micros, str, str]] = {}
         self._requests: dict[int, str] = {}
         self._prices: dict[int, str] = {}
+        self._paced: dict[int, bool] = {}
         self._pos = 0
         self.breaker = Breaker()
         """When circuits open, for what is written next."""
         self.paced = True
-        """Whether the task's model is elsewhere, and so has a circuit."""
+        """Whether a model that is asked now is elsewhere, and so has a circuit."""
         self.troubled: Collection[str] = ()
         """Circuits that were not healthy when the last intents were written."""
         self._changes: dict[type[e.Event], Callable[[int, Any, Millis], None]] = {
@@ -84,7 +84,6 @@ class Projection:
         """A transaction was rolled back: what was remembered may never have been written."""
         self._offers.clear()
         self._open.clear()
-        self._requests.clear()
 
     def follow(self, task: int, event: e.Event, at_ms: Millis, pos: int) -> None:
         """Bring the tables up to date with an event of the task with this row number."""
@@ -115,8 +114,11 @@ class Projection:
 
     def _limit_changed(self, task: int, event: e.LimitChanged, at_ms: Millis) -> None:
         self._db.execute(
-            "UPDATE tasks SET limit_micros = ?, updated_ms = ? WHERE no = ?",
-            (event.limits.task_cost_micros, at_ms, task),
+            # What waits is due at once: perhaps there is room now, and if not it waits on.
+            "UPDATE tasks SET limit_micros = ?, updated_ms = ?,"
+            " wake_ms = CASE status WHEN 'waiting' THEN min(wake_ms, ?) ELSE wake_ms END"
+            " WHERE no = ?",
+            (event.limits.task_cost_micros, at_ms, at_ms, task),
         )
 
     def _limit_reached(self, task: int, event: e.LimitReached, at_ms: Millis) -> None:
@@ -141,8 +143,9 @@ class Projection:
     def _tool_ended(self, task: int, event: e.ToolEnded, at_ms: Millis) -> None:
         self._health(breaker.tool(event.tool), event, at_ms)
 
-    def _provider_health(self, provider: str, event: e.Event, at_ms: Millis) -> None:
-        if self.paced:
+    def _provider_health(self, task: int, provider: str, event: e.Event, at_ms: Millis) -> None:
+        # As it was when asked: a failure is often written with the first call of a fallback.
+        if self._paced.get(task, True):
             self._health(breaker.provider(provider), event, at_ms)
 
     def _health(self, name: str, event: e.Event, at_ms: Millis) -> None:
@@ -175,6 +178,7 @@ class Projection:
         row = cursor.lastrowid or 0
         self._open[task] = (row, at_ms, reserve or 0, event.provider, event.model)
         self._requests[task] = event.request
+        self._paced[task] = self.paced
         self._spend(at_ms, reserve or 0)
 
     def _answered(self, task: int, event: e.ModelAnswered, at_ms: Millis) -> None:
@@ -203,8 +207,14 @@ class Projection:
         self._add(task, 1, cost, usage.processed, tokens_total, at_ms)
         self._spend(asked_ms, (cost or 0) - reserve_micros)
         self._sum(asked_ms, task, offer, usage, cost, settled=True)
-        self._provider_health(provider, event, at_ms)
-        request = self._requests.pop(task, "")
+        self._provider_health(task, provider, event, at_ms)
+        if event.pruned_micros:
+            self._db.execute(
+                "INSERT INTO pruned VALUES (?, ?, ?, ?, ?)",
+                (self._pos, asked_ms // QUARTER_MS, task, offer, event.pruned_micros),
+            )
+        # Not taken out: the answer is written again where others have written meanwhile.
+        request = self._requests.get(task, "")
         if request and provider != "cached":
             self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (request, self._pos))
 
@@ -225,7 +235,7 @@ class Projection:
             )
         offer = self._offer(provider, model, "")
         self._sum(asked_ms, task, offer, Usage(), cost, settled=state == "free")
-        self._provider_health(provider, event, at_ms)
+        self._provider_health(task, provider, event, at_ms)
 
     def _sum(
         self,

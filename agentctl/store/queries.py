@@ -24,15 +24,18 @@ _USAGE = (
 )
 _PARTS = (
     "SELECT quarter, task, offer, calls, unpriced, input, cache_read, cache_write, output,"
-    " cost_micros, estimated, unsettled_micros FROM sums WHERE quarter >= ? AND quarter < ?"
+    " cost_micros, estimated, unsettled_micros, 0 AS pruned FROM sums"
+    " WHERE quarter >= ? AND quarter < ?"
     # Open calls are few, and an index holds them alone; written so, it is used.
     " UNION ALL SELECT at_ms / 900000, task, offer, 1, cost_micros IS NULL, 0, 0, 0, 0, 0, 0,"
-    " coalesce(cost_micros, 0) FROM usage"
+    " coalesce(cost_micros, 0), 0 FROM usage"
     " WHERE state = 'open' AND at_ms / 900000 >= ? AND at_ms / 900000 < ?"
+    " UNION ALL SELECT quarter, task, offer, 0, 0, 0, 0, 0, 0, 0, 0, 0, saved_micros FROM pruned"
+    " WHERE quarter >= ? AND quarter < ?"
 )
 _SUMS = (
     "sum(calls), sum(unpriced), sum(input), sum(cache_read), sum(cache_write), sum(output),"
-    " sum(cost_micros), sum(estimated), sum(unsettled_micros)"
+    " sum(cost_micros), sum(estimated), sum(unsettled_micros), sum(pruned)"
 )
 QUARTER_MS = 900_000
 """Calls are summed by quarters of an hour, since every time zone is whole quarters off UTC."""
@@ -91,22 +94,32 @@ def recent_calls(db: sqlite3.Connection, least: int, since_ms: Millis) -> list[U
 
 def sums(
     db: sqlite3.Connection, key: str, since_ms: Millis = 0, until_ms: Millis | None = None
-) -> Sequence[tuple[int | str, int, int, int, int, int, int, Micros, int, Micros]]:
-    """Per key of KEYS: calls, unpriced; input, cache read and write, output; cost, estimated, open.
+) -> Sequence[tuple[int | str, int, int, int, int, int, int, Micros, int, Micros, Micros]]:
+    """Per key of KEYS the sums of its calls: see below for their order.
 
+    Calls, unpriced; input, cache read and write, output; cost, estimated, open, saved by pruning.
     Cost leaves out what is open or unsettled; "open" is at most that much more. The period is
     widened to whole quarters of an hour.
     """
     sql = f"SELECT {KEYS[key]}, {_SUMS} FROM ({_PARTS}) GROUP BY 1 ORDER BY 1"  # noqa: S608 - all are constants of this file
-    return db.execute(sql, _quarters(since_ms, until_ms) * 2).fetchall()
+    return db.execute(sql, _quarters(since_ms, until_ms) * 3).fetchall()
 
 
 def sums_by_offer(
     db: sqlite3.Connection, key: str, since_ms: Millis = 0, until_ms: Millis | None = None
-) -> Iterator[tuple[int | str, int, int, int, int, int, int, int, Micros, int, Micros]]:
+) -> Iterator[tuple[int | str, int, int, int, int, int, int, int, Micros, int, Micros, Micros]]:
     """As `sums`, with the offer after the key: models, and what they cost, stay apart."""
     sql = f"SELECT {KEYS[key]}, offer, {_SUMS} FROM ({_PARTS}) GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608 - all are constants of this file
-    return db.execute(sql, _quarters(since_ms, until_ms) * 2)
+    return db.execute(sql, _quarters(since_ms, until_ms) * 3)
+
+
+def pruned(db: sqlite3.Connection, number: int) -> Micros:
+    """What leaving out old text saved in a task."""
+    row = db.execute(
+        "SELECT coalesce(sum(saved_micros), 0) FROM pruned WHERE task = ?", (number,)
+    ).fetchone()
+    saved: Micros = row[0]
+    return saved
 
 
 def _quarters(since_ms: Millis, until_ms: Millis | None) -> tuple[int, int]:

@@ -78,6 +78,7 @@ def test_an_export_is_compared_and_one_that_is_none_is_refused(place: Place) -> 
     row = f"{day},scripted,{task['model']},1000,100,"
     file.write_text(f"{head}{row}0.003\n", encoding="utf-8")
     assert place.cli("costs", "check", "--provider-export", str(file)).code == 0
+    assert place.cli("costs", "check", "--provider-export", "").code == 2
     file.write_text(f"{head}{row}0.004\n", encoding="utf-8")
     found = place.cli("costs", "check", "--provider-export", str(file))
     assert found.code == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -95,6 +96,24 @@ def test_the_day_says_when_its_oldest_part_leaves(tasks: Tasks) -> None:
     tasks.ask(micros=600)
     shared = tasks.store.shared("default", (), NOW + HOUR_MS)
     assert (shared.day_spent_micros, shared.day_opens_ms) == (600, NOW + 24 * HOUR_MS + MINUTE_MS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_day_is_the_sum_of_its_minutes_whatever_their_hours(tasks: Tasks, seed: int) -> None:
+    dice, paid = random.Random(seed), []
+    for _ in range(40):
+        at_ms = NOW + dice.randrange(48 * 60) * MINUTE_MS + dice.randrange(MINUTE_MS)
+        cost = dice.choice((0, 1, 500))
+        assert tasks.ask(at_ms=at_ms, micros=900, gate=Gate()) == ""
+        tasks.fact(answer(cost), at_ms=at_ms)
+        paid.append((at_ms // MINUTE_MS, cost))
+    for _ in range(40):
+        now_ms = NOW + dice.randrange(80 * 60) * MINUTE_MS
+        counted = [p for p in paid if p[0] >= (now_ms - 24 * HOUR_MS) // MINUTE_MS and p[1]]
+        opens = (min(counted)[0] + 1) * MINUTE_MS + 24 * HOUR_MS if counted else 0
+        shared = tasks.store.shared("default", (), now_ms)
+        spent = sum(cost for _, cost in counted)
+        assert (shared.day_spent_micros, shared.day_opens_ms) == (spent, opens)
 
 
 # --- pace ---------------------------------------------------------------------------------------
@@ -204,6 +223,19 @@ def test_a_failed_try_shuts_it_for_the_reset_time(tasks: Tasks) -> None:
     tasks.fact(BAD, "t1", NOW + 31_000)
     assert tasks.ask("t2", NOW + 60_999, free) == "circuit"
     assert tasks.ask("t2", NOW + 61_000, free) == ""
+
+
+def test_a_failure_that_is_written_with_a_local_fallbacks_call_still_counts(tasks: Tasks) -> None:
+    local = Gate(breaker=GATE.breaker, paced=False)
+    instead = e.Switched("near", "near-1", "why")
+    for _ in range(2):
+        assert tasks.ask() == ""
+        call = e.ModelAsked(9, "near", "near-1", 0, 9, 9)
+        seen = len(tasks.store.read("t1"))
+        tasks.store.append("t1", seen, [BAD, instead], NOW, intents=[call], gate=local)
+        tasks.store.append("t1", None, [answer(0)], NOW, gate=GATE)
+    assert tasks.circuit(NAME) == Circuit(2, NOW, NOW + 30_000)
+    assert tasks.circuit(breaker.provider("near")) == Circuit()
 
 
 def test_a_model_on_this_machine_has_no_circuit(tasks: Tasks) -> None:

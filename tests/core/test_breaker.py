@@ -47,6 +47,16 @@ def test_a_tool_counts_when_it_breaks_or_takes_too_long() -> None:
     assert after((0, BAD), (1, e.ToolEnded("c", "t", "no such file", "error"))) == Circuit()
 
 
+def test_a_call_that_never_ran_leaves_the_circuit_as_it_is() -> None:
+    """Above all the answer that says that the tool is not available."""
+    probing = breaker.asked(opened(), START_MS + 30_002)
+    for status in ("unavailable", "denied", "invalid"):
+        end = e.ToolEnded("c", "t", "", status)
+        assert after((0, BAD), (1, end)) == Circuit(1, START_MS), status
+        assert breaker.after(opened(), end, RULE, START_MS + 10) == opened(), status
+        assert breaker.after(probing, end, RULE, START_MS + 30_003) == probing, status
+
+
 def opened() -> Circuit:
     return after((0, BAD), (1, BAD), (2, BAD))
 
@@ -56,7 +66,9 @@ def test_open_then_one_probe_then_closed() -> None:
     assert breaker.closed_until(circuit, due_ms - 1) == due_ms
     assert breaker.closed_until(circuit, due_ms) == 0
     probing = breaker.asked(circuit, due_ms)
-    assert breaker.closed_until(probing, due_ms) == due_ms + breaker.PROBE_MS
+    assert breaker.closed_until(probing, due_ms) == due_ms + breaker.PROBE_LOOK_MS
+    assert breaker.closed_until(probing, due_ms + breaker.PROBE_MS - 1) == due_ms + breaker.PROBE_MS
+    assert breaker.closed_until(probing, due_ms + breaker.PROBE_MS) == 0
     assert breaker.after(probing, answered("hi"), RULE, due_ms + 5) == Circuit()
 
 
@@ -80,3 +92,10 @@ def test_a_call_sent_before_it_opened_does_not_keep_it_open_longer() -> None:
 
 def test_a_healthy_circuit_keeps_no_probe() -> None:
     assert breaker.asked(Circuit(), START_MS) == Circuit()
+
+
+def test_a_clock_that_was_set_back_keeps_no_circuit_open() -> None:
+    early_ms = START_MS - 86_400_000
+    assert breaker.closed_until(opened(), early_ms) == 0
+    again = breaker.failed(breaker.asked(opened(), early_ms), RULE, early_ms)
+    assert again == Circuit(1, early_ms)

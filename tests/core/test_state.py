@@ -8,6 +8,7 @@ from agentctl.core import events as e
 from agentctl.core.state import (
     EMPTY_NUDGE,
     LENGTH_NUDGE,
+    apply,
     apply_all,
     fold,
 )
@@ -309,6 +310,23 @@ def test_a_pause_or_a_crash_is_no_running_time() -> None:
     assert paused.active_ms == 3_000  # not the second between Stopped and Resumed
     crashed = state_of(asked(), e.Resumed(1), gap_ms=60_000)
     assert crashed.active_ms == 60_000
+
+
+def test_what_others_write_while_no_process_drives_the_task_is_no_running_time() -> None:
+    late_ms, limits = START_MS + 9 * 3_600_000, e.LimitChanged(Limits(steps=5))
+    settled = failed("interrupted", charged_micros=9_000)
+    for event in (settled, limits, e.PauseRequested()):
+        log = [*recorded(created(), asked()), e.Recorded(2, late_ms, event)]
+        log.append(e.Recorded(3, late_ms + 1_000, e.Resumed(1)))
+        state = fold([*log, e.Recorded(4, late_ms + 3_000, limits)])
+        assert state.active_ms == 1_000, event
+        apply(state, e.LimitWarned("steps", "warning", 4, 5), late_ms + 4_000)
+        assert state.active_ms == 1_000 + 3_000, event
+
+
+def test_a_cancel_of_a_stopped_task_adds_no_running_time() -> None:
+    log = recorded(created(), e.Stopped("limit", ""), e.CancelRequested(), e.Finished("cancelled"))
+    assert fold(log).active_ms == 1_000 + 1_000  # until the stop, and to write the end
 
 
 def test_time_never_goes_back() -> None:

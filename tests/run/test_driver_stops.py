@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agentctl.core import events as e
 from agentctl.core.values import Limits
@@ -155,6 +156,23 @@ def test_an_hour_nearly_used_up_meanwhile_makes_the_answer_shorter() -> None:
     assert provider.requests[1].max_output < provider.requests[0].max_output
 
 
+def test_limits_that_come_with_the_commit_before_a_wait_are_heard_before_it() -> None:
+    limits = Limits(hour_cost_micros=50_000, on_limit="wait", wait_in_place_ms=10**9)
+    life = Life(limits=limits)
+    life.store.create("t2", life.store.read("t1")[0].event, START_MS)
+    life.store.append("t2", 1, [], START_MS, intents=[e.ModelAsked(1, "s", "s", 49_000, 9, 9)])
+    plain = life.store.append
+
+    def raised_just_before(task_id: str, expected: Any, facts: Any, *rest: Any, **more: Any) -> Any:
+        if any(isinstance(fact, e.LimitReached) for fact in facts):
+            plain("t1", None, [e.LimitChanged(replace(limits, hour_cost_micros=None))], rest[0])
+        return plain(task_id, expected, facts, *rest, **more)
+
+    life.store.append = raised_just_before  # type: ignore[method-assign]  # as another process
+    assert life.drive(Play(says("done"))).status == "done"
+    assert life.now_s < 60
+
+
 # --- pause and cancel ---------------------------------------------------------------------------
 
 
@@ -259,6 +277,31 @@ def test_the_running_time_cuts_a_call_that_would_not_end() -> None:
     state = life.drive(Play(forever))
     assert state.stopped is not None
     assert (state.status, state.stopped.limit) == ("limit", "wall_ms")
+    assert life.now_s < 25
+
+
+def test_the_running_time_ends_a_question_that_nobody_answers() -> None:
+    """It is put once, not again and again."""
+    asked: list[str] = []
+
+    async def ask(tool_call: Any, _spec: object, _in_doubt: bool) -> str:
+        asked.append(tool_call.id)
+        if len(asked) < 3:
+            await asyncio.sleep(1_000)
+        return "no"
+
+    life = Life(limits=Limits(wall_ms=20_000), approve="ask")
+    act = Do("act", changes=True)
+    state = life.drive(Play(says("", call("act")), says("done")), [act], ask=ask)
+    assert (state.status, asked) == ("limit", ["act-1"])
+
+
+def test_the_running_time_ends_a_wait_for_the_next_try() -> None:
+    listener = Listen(live=True)
+    life = Life(limits=Limits(wall_ms=20_000))
+    state = life.drive(Play(busy(50_000), says("done")), listeners=[listener])
+    assert state.status == "limit"
+    assert len([item for item in listener.heard if isinstance(item, e.Waiting)]) == 1
     assert life.now_s < 25
 
 
