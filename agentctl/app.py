@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from agentctl import settings, signals
 from agentctl.assembly import (
+    Counters,
     SystemClock,
     choose_provider,
     context,
@@ -34,6 +35,7 @@ from agentctl.core.values import SHARED, Approve, Limits, Millis, OnUnknown
 from agentctl.errors import EXIT_CODES, NotEnoughCredits, NotResumable, UsageError
 from agentctl.limits_desk import changed_limits
 from agentctl.ports import Ask, Listener, Provider
+from agentctl.rules import read_rules
 from agentctl.run.driver import Driver
 from agentctl.run.toolbelt import Toolbelt
 from agentctl.run.world import World
@@ -83,6 +85,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """The limits of the configuration in force: a resume takes those that tasks share from it."""
     fallback: tuple[str, ...] | None = None
     """New fallbacks; None: those the task has."""
+    lookup_ttl_ms: Millis | None = None
+    """How long another task's look-ups are reused; None: every look-up is made anew."""
     address: Callable[[str], str] = lambda _name: ""
     """Where a provider is that the task was not begun with, as configured today; "": as usual."""
 
@@ -117,7 +121,7 @@ def create(desk: Desk, order: Order) -> str:
     check_credits(desk, limits, chosen.account, f"{name}/{provider.model}")
     event = e.TaskCreated(
         storable(order.goal),
-        f"{SYSTEM_PROMPT}\n{chosen.system}".strip(),
+        _system(chosen, order.cwd),
         name,
         provider.model,
         str(order.cwd),
@@ -129,6 +133,7 @@ def create(desk: Desk, order: Order) -> str:
         chosen.account,
         chosen.tier,
         chosen.fallbacks,
+        chosen.reuse,
     )
     while True:
         task_id = new_id()
@@ -137,6 +142,13 @@ def create(desk: Desk, order: Order) -> str:
             desk.leases[task_id] = held
             return task_id
         held.release()  # two tasks within one second drew the same two characters
+
+
+def _system(chosen: settings.Settings, cwd: Path) -> str:
+    """The prompt that no request is without: ours, the user's words, the project's rules."""
+    rules = read_rules(cwd) if chosen.rules else ""
+    own = f"{SYSTEM_PROMPT}\n{chosen.system}".strip()
+    return f"{own}\n\n{rules}" if rules else own
 
 
 def _options(order: Order, provider: str) -> dict[str, str]:
@@ -244,7 +256,9 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         address = run.address(other)
         if address:  # else its key would go to its usual server and not to the configured one
             options.setdefault(f"{other}:base_url", address)
-    first = mind(name, model, limits, options_of(options, name), run.prices)
+    counters = Counters(desk)
+    own = options_of(options, name)
+    first = mind(name, model, limits, own, run.prices, counters=counters)
     return World(
         desk.store,
         first.provider,
@@ -252,13 +266,19 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         first.counter,
         Toolbelt(tools(run.approve or state.approve), created.cwd),
         SystemClock(),
-        (*run.listeners, ledger(desk, run.ledger)),
+        (*run.listeners, ledger(desk, run.ledger), counters),
         run.ask,
         random.random,
         run.complain,
         run.silence_ms,
-        others=fallback_minds(names, limits, options, run.prices, desk.store.answered),
+        others=fallback_minds(
+            names, limits, options, run.prices, desk.store.answered, counters, reuse=created.reuse
+        ),
         sweep=desk.settle_dead,
+        learner=first.learner,
+        shape=first.shape,
+        # "The same as 5 s ago" would make each request another one.
+        lookup_ttl_ms=None if created.reuse else run.lookup_ttl_ms,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,17 +15,22 @@ from msgspec.structs import replace
 from agentctl import counting, pricing, registry
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
+from agentctl.core.calibrate import Learner
 from agentctl.core.rows import UsageRow
 from agentctl.core.state import CACHED
-from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, Rates, Usage
+from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, Rates, Shape, Usage
 from agentctl.errors import UnknownPrice, UsageError
 from agentctl.listeners.ledger import LOCK_NAME, LOCK_TIMEOUT_MS, Ledger, Totals
-from agentctl.ports import Answer, Pricer, Provider, Tool
+from agentctl.ports import Answer, Counter, Pricer, Provider, Tool
 from agentctl.run.world import Mind
 from agentctl.store import queries
 from agentctl.store.locks import FileLocks
 
 OLLAMA_ANSWERS_S = 0.2
+OLLAMA_WINDOW_TOKENS = 32_768
+"""Taken for the window of a local model unless Ollama's own OLLAMA_CONTEXT_LENGTH names another."""
+MADE_UP = ("offline", "scripted")
+"""Providers whose token numbers nobody counted: nothing is to be learned from them."""
 
 
 class SystemClock:
@@ -134,12 +140,78 @@ def mind(
     options: Mapping[str, str],
     prices: Mapping[str, Rates],
     *,
+    counters: Counters | None = None,
     warm: bool = True,
 ) -> Mind:
     """A model with its prices and its way to count. Raises ProviderError, UsageError."""
     provider = make_provider(name, model, options, warm=warm)
     pricer = pricer_of(provider, limits, options, prices)
-    return Mind(provider, pricer, counting.counter(name, provider.model))
+    shape = shape_of(provider, pricer, options.get("base_url", ""))
+    if counters is None:
+        return Mind(provider, pricer, counting.counter(name, provider.model), shape=shape)
+    return Mind(provider, pricer, *counters.make(name, provider.model), shape)
+
+
+def shape_of(provider: Provider, pricer: Pricer, base_url: str) -> Shape:
+    """What of a model decides when requests to it are shortened: its window and its prices."""
+    window = 0
+    if provider.name == "ollama":
+        chosen = os.environ.get("OLLAMA_CONTEXT_LENGTH", "")
+        window = int(chosen) if chosen.isdecimal() else OLLAMA_WINDOW_TOKENS
+    elif provider.name not in MADE_UP:
+        window = pricing.window(provider.name, provider.model, base_url=base_url) or 0
+    rates = pricer.rates(Usage())
+    if rates is None or not rates.input:
+        return Shape(window, local=rates is not None)
+    return Shape(
+        window,
+        _cliff(pricer),
+        1000 * rates.cache_read // rates.input,
+        1000 * rates.cache_write // rates.input,
+        rates.cache_read < rates.input,
+    )
+
+
+def _cliff(pricer: Pricer) -> int:
+    """Input tokens above which the whole request is dearer; 0 if it never is."""
+    for start in getattr(pricer, "steps", ()):
+        below, above = pricer.rates(Usage(input=start)), pricer.rates(Usage(input=start + 1))
+        if below is not None and above is not None and above.input > below.input:
+            return int(start)
+    return 0
+
+
+class Counters:
+    """The counters of a run's models: they begin with what earlier runs learned.
+
+    Listens only for the end of the run, to keep what this one has learned.
+    """
+
+    live = False
+
+    def __init__(self, desk: Desk) -> None:
+        """Look for ranks in this state home, and keep what is learned in its store."""
+        self._desk = desk
+        self._learners: dict[tuple[str, str], Learner] = {}
+
+    def make(self, provider: str, model: str) -> tuple[Counter, Learner | None]:
+        """A model's counter, and what teaches it unless the provider makes up its numbers."""
+        home = self._desk.home
+        if provider in MADE_UP:
+            return counting.counter(provider, model, home=home), None
+        learned = self._desk.store.learned(provider, model)
+        learner = Learner(counting.usual(provider, model), learned)
+        self._learners[provider, model] = learner
+        return counting.counter(provider, model, home=home, learned=learned), learner
+
+    def hear(self, task_id: str, item: e.Recorded | e.Signal) -> None:
+        """Nothing: what a model reports is learned where its answer arrives."""
+
+    def close(self) -> None:
+        """Keep what was learned, in one transaction for each model that taught something."""
+        for (provider, model), learner in self._learners.items():
+            if learner.news.tokens:
+                self._desk.store.learn(provider, model, learner.news)
 
 
 def fallback_minds(
@@ -148,13 +220,18 @@ def fallback_minds(
     options: Mapping[str, str],
     prices: Mapping[str, Rates],
     look_up: Callable[[str], e.ModelAnswered | None],
+    counters: Counters | None = None,
+    *,
+    reuse: bool = False,
 ) -> dict[str, Mind]:
     """The models to go on with when the first does not answer, and at last earlier answers.
+
+    With `reuse` earlier answers are there also without any other model.
 
     They are made before a run starts, so that a missing key or price is told then. Raises
     ProviderError and UsageError.
     """
-    if not names:
+    if not names and not reuse:
         return {}
     minds = {}
     for full in names:
@@ -164,7 +241,10 @@ def fallback_minds(
                 f"--fallback: {full!r} is not provider/model.",
                 next_step="Write e.g. --fallback openai/gpt-6.1-terra,ollama/qwen3",
             )
-        minds[full] = mind(name, model, limits, options_of(options, name), prices, warm=False)
+        minds[full] = mind(
+            name, model, limits, options_of(options, name), prices,
+            counters=counters, warm=False,
+        )  # fmt: skip
     from agentctl.providers.cached import Cached  # here, because few runs have fallbacks
 
     def kept(key: str) -> Answer | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentctl import ranks
+from agentctl.core.calibrate import NOTHING, Calibration, bytes_per_ktoken
 from agentctl.ports import Counter
 
 if TYPE_CHECKING:
@@ -22,27 +23,38 @@ OTHERS = 3400
 # Above this an exact count takes longer than it is worth, and odd texts take very long.
 EXACT_CHARS = 200_000
 
-_URL = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
-_SHA256 = {
-    "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-    "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-}
 _OPENAI_NAME = re.compile(r"(.*/)?(ft:)?(gpt-|chatgpt-|o\d)")
 _CLAUDE_VERSION = re.compile(r"(?<!\d)(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 
 
-def counter(provider: str, model: str) -> Counter:
+def counter(
+    provider: str,
+    model: str,
+    *,
+    home: Path | None = None,
+    learned: Calibration = NOTHING,
+) -> Counter:
     """Return the best counter that works without the network.
 
-    OpenAI's own ranks are used only when they are already on this machine; loading them takes half
-    a second. Their folder is the one that tiktoken itself uses.
+    `home` is the state home, where ranks may be, and `learned` what earlier runs found out of this
+    model. OpenAI's own ranks are used only when they are already on this machine; loading them
+    takes half a second.
     """
-    bytes_per_ktoken = _calibration(provider, model.lower())
-    if bytes_per_ktoken == OPENAI:
-        encoding = _local_encoding(model.lower())
-        if encoding is not None:
-            return RankCounter(encoding)
-    return ByteCounter(bytes_per_ktoken)
+    known = usual(provider, model)
+    ratio = bytes_per_ktoken(known, learned)
+    name = encoding_name(provider, model)
+    place = ranks.found(name, home) if name else None
+    if place is None:
+        return ByteCounter(ratio)
+    import tiktoken  # here, because it is heavy and rarely used
+
+    with ranks.looked_for_in(place):
+        return RankCounter(tiktoken.get_encoding(name), ratio)
+
+
+def usual(provider: str, model: str) -> int:
+    """Bytes of a thousand tokens, as measured in general for such a model."""
+    return _calibration(provider, model.lower())
 
 
 class ByteCounter:
@@ -61,16 +73,14 @@ class ByteCounter:
 class RankCounter:
     """Counts with OpenAI's own ranks."""
 
-    bytes_per_ktoken = OPENAI
-
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, bytes_per_ktoken: int = OPENAI) -> None:
+        self.bytes_per_ktoken = bytes_per_ktoken
         self._encoding = encoding
-        self._estimate = ByteCounter(OPENAI)
 
     def count(self, text: str) -> int:
         """Return the tokens, without those that a message itself costs."""
         if len(text) > EXACT_CHARS:
-            return self._estimate.count(text)
+            return ByteCounter(self.bytes_per_ktoken).count(text)
         return len(self._encoding.encode_ordinary(text))
 
 
@@ -95,38 +105,11 @@ def _is_claude_since_4_7(model: str) -> bool:
     return (int(found[1]), int(found[2] or 0)) >= (4, 7)
 
 
-def _local_encoding(model: str) -> Encoding | None:
-    name = _encoding_name(model)
-    if not _has_ranks(name):
-        return None
-    import tiktoken  # here, because it is heavy and rarely used
-
-    return tiktoken.get_encoding(name)
-
-
-def _encoding_name(model: str) -> str:
+def encoding_name(provider: str, model: str) -> str:
+    """The ranks that count for this model; empty for a model that is not OpenAI's."""
+    if usual(provider, model) != OPENAI:
+        return ""
     # The library's own list lags behind the models; everything since gpt-4o uses o200k.
-    short = model.rpartition("/")[2].removeprefix("ft:")
+    short = model.lower().rpartition("/")[2].removeprefix("ft:")
     is_old = re.match(r"gpt-(4(?![o.\d])|3)", short)
     return "cl100k_base" if is_old else "o200k_base"
-
-
-def _has_ranks(name: str) -> bool:
-    """Return whether tiktoken would find this file, whole, and so not download it."""
-    import hashlib  # here, because counting by bytes needs neither
-    import tempfile
-
-    url = _URL.format(name)
-    folder = os.environ.get("TIKTOKEN_CACHE_DIR", os.environ.get("DATA_GYM_CACHE_DIR"))
-    if folder is None:
-        folder = str(Path(tempfile.gettempdir(), "data-gym-cache"))
-    if not folder:
-        return False  # an empty name switches tiktoken's cache off
-    # The name of a cache file, not a signature.
-    path = Path(folder, hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest())
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return False
-    # A damaged file would be thrown away and downloaded again.
-    return hashlib.sha256(data).hexdigest() == _SHA256[name]

@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from agentctl.core.events import Event, ModelAnswered, Recorded, Signal
+from agentctl.core.lookups import Lookup
 from agentctl.core.rows import Appended, Gate, StoredOutput
 from agentctl.core.values import (
     Message,
@@ -85,6 +86,8 @@ class ToolContext(Struct, frozen=True):
     """Live output for whoever watches; what counts is the returned text."""
     read_stored: Callable[[str], str | None]
     """The whole text of a stored output by its id, or None."""
+    earlier: Lookup | None = None
+    """The result of the same call before, which may be given again if its proof still holds."""
 
 
 class ToolResult(Struct, frozen=True):
@@ -92,6 +95,11 @@ class ToolResult(Struct, frozen=True):
 
     text: str
     ok: bool = True
+    proof: str = ""
+    """What the result was got from, told so that any change of it changes this; empty: the result
+    must not be given again."""
+    again: bool = False
+    """It is `ToolContext.earlier`, and still holds."""
 
 
 class Tool(Protocol):
@@ -217,6 +225,10 @@ class Store(Protocol):
 
     def answered(self, request: str) -> ModelAnswered | None:
         """An earlier answer to the same request, if one is kept under this hash."""
+        ...
+
+    def looked_up(self, key: str) -> Lookup | None:
+        """The last result of a look-up under this hash, if it is still kept."""
         ...
 
 

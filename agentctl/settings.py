@@ -2,7 +2,7 @@
 
 `docs/configuration.md` describes them for users; `settings_keys.KEYS` is the list. A project's
 file comes from whoever wrote the project, so before `agentctl trust` it can only make limits
-tighter and name a model; it can never choose where data is sent or what may run unasked.
+tighter and shorten requests; it can never choose where data is sent or what may run unasked.
 """
 
 from __future__ import annotations

@@ -45,8 +45,9 @@ KEYS: dict[str, Key] = {
     "provider": Key(
         "provider", quantities.text(100), "Write its name, e.g. anthropic.", "LLM_PROVIDER"
     ),
-    # A model name chooses a price, which the limits bound, but never where data is sent.
-    "model": Key("model", quantities.text(200), "Write its name.", "LLM_MODEL", "open"),
+    # A model's name can leave every limit behind: one without a price where those are allowed, one
+    # that costs no credits, one that a local server passes on to somebody else.
+    "model": Key("model", quantities.text(200), "Write its name.", "LLM_MODEL"),
     "max_cost": _money("max_cost_micros", "MAX_COST_PER_TASK", "0.50", "$0.50"),
     "max_cost_hour": _money("max_cost_hour_micros", "MAX_COST_PER_HOUR", "10.00", "$10.00"),
     "max_cost_day": _money("max_cost_day_micros", "MAX_COST_PER_DAY", "20.00", "no limit"),
@@ -69,6 +70,13 @@ KEYS: dict[str, Key] = {
         "",
         "tighter",
         APPROVE_STRICTNESS,
+    ),
+    "context": Key(
+        "context_policy",
+        quantities.choice(("auto", "window", "none")),
+        "Write auto, window or none.",
+        "",
+        "open",
     ),
     "max_context_tokens": Key(
         "max_context_tokens",
@@ -121,6 +129,13 @@ KEYS: dict[str, Key] = {
     ),
     "account": Key("account", quantities.name, "Write e.g. team-a.", "AGENTCTL_ACCOUNT"),
     "tier": Key("tier", quantities.name, "Write e.g. pro.", "AGENTCTL_TIER"),
+    "lookup_ttl": Key(
+        "lookup_ttl_ms",
+        quantities.duration_ms,
+        "Write 15m or a number of seconds; 0 reuses nothing of another task.",
+    ),
+    "reuse": Key("reuse", quantities.yes_no, "Write true or false."),
+    "no_cache": Key("no_cache", quantities.yes_no, "Write true or false."),
     "ledger": Key("ledger", quantities.text(4_000), "Write the path of a file."),
     "base_url": Key(
         "base_url",
@@ -129,6 +144,7 @@ KEYS: dict[str, Key] = {
     ),
     "allow_unpriced": Key("allow_unpriced", quantities.yes_no, "Write true or false."),
     "system": Key("system", quantities.text(100_000, lines=True), "Write a text."),
+    "rules": Key("rules", quantities.yes_no, "Write true or false.", "", "open"),
 }
 
 TIER_KEYS = (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from agentctl.core.lookups import LOOKUP_TTL_MS
 from agentctl.core.values import (
     Approve,
     Breaker,
@@ -15,6 +16,7 @@ from agentctl.core.values import (
     Micros,
     Millis,
     OnLimit,
+    PolicyName,
     Rates,
 )
 from agentctl.errors import ConfigError
@@ -46,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_steps: int | None = 100
     timeout_ms: Millis | None = None
     approve: Approve = "ask"
+    context_policy: PolicyName | None = None
+    """None: window if one of the next three is set, else auto."""
     max_context_tokens: int | None = None
     keep_last_user: int | None = None
     keep_last_assistant: int | None = None
@@ -68,6 +72,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     breaker: Breaker = Breaker()
     credits: dict[str, int] = {}
     """Price of a call in credits, by tool name or "provider/model"."""
+    lookup_ttl_ms: Millis = LOOKUP_TTL_MS
+    no_cache: bool = False
+    reuse: bool = False
+    """No look-up is answered with an earlier result, and none is kept."""
     ledger: str = ""
     """Absolute path of the exported cost history."""
     base_url: str = ""
@@ -75,6 +83,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The provider that the file with `base_url` names: no other one's key is sent there."""
     allow_unpriced: bool = False
     system: str = ""
+    rules: bool = True
+    """Read the AGENTS.md files of the workspace."""
     prices: dict[str, Rates] = {}
     """The user's own prices by "provider/model"."""
     origins: dict[str, str] = {}
@@ -110,15 +120,22 @@ class Settings(Struct, frozen=True, kw_only=True):
         )
 
     def context(self) -> ContextPolicy:
-        """Return when requests are shortened; 8,000 tokens and 3 + 3 once any part is set."""
+        """Return when requests are shortened; 8,000 tokens and 3 + 3 for what a window leaves out.
+
+        A window is also meant by setting any part of it.
+        """
         parts = (self.max_context_tokens, self.keep_last_user, self.keep_last_assistant)
-        if all(part is None for part in parts):
-            return ContextPolicy()
+        is_given = any(part is not None for part in parts)
+        name = self.context_policy or ("window" if is_given else "auto")
+        if name == "none":
+            return ContextPolicy(name="none")
+        usual = ContextPolicy(8_000, 3, 3, "window") if name == "window" else ContextPolicy()
         tokens, user, assistant = parts
         return ContextPolicy(
-            max_tokens=8_000 if tokens is None else tokens,
-            keep_user=3 if user is None else user,
-            keep_assistant=3 if assistant is None else assistant,
+            max_tokens=usual.max_tokens if tokens is None else tokens,
+            keep_user=usual.keep_user if user is None else user,
+            keep_assistant=usual.keep_assistant if assistant is None else assistant,
+            name=name,
         )
 
     def address(self, provider: str, env: Mapping[str, str]) -> str:
@@ -141,6 +158,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "state home": self.state_home,
             "database": str(home / "agentctl.db"),
             "locks": str(home / "locks"),
+            "ranks": str(home / "ranks"),
             "ledger": self.ledger,
             "trusted folders": str(home / "trusted.json"),
             "user file": self.user_file,

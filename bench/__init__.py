@@ -1,4 +1,4 @@
 """Benchmarks: figures as ratios to something physical, measured in the same run.
 
-`python -m bench step`, `startup`, `guards` and `report`. Nothing here asserts on time.
+`python -m bench step`, `startup`, `guards`, `report` and `context`. Nothing here asserts on time.
 """

@@ -1,12 +1,13 @@
-"""`python -m bench guards|report|startup|step`."""
+"""`python -m bench context|guards|report|startup|step`."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import guards, report, startup, step
+from bench import context, guards, report, startup, step
 
 COMMANDS = {
+    "context": context.main,
     "guards": guards.main,
     "report": report.main,
     "startup": startup.main,

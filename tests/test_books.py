@@ -1,6 +1,7 @@
 """The books: whatever differs from the log is named, and a rebuild puts it right."""
 
 import json
+import os
 
 import pytest
 
@@ -71,6 +72,10 @@ DAMAGES = {
     "INSERT INTO usage SELECT NULL, 77, call, at_ms, offer, purpose, state, input, cache_read,"
     " cache_write, output, reasoning, reserve_micros, cost_micros, response_id FROM usage LIMIT 1":
         ["usage: call 1 of task number 77 (in the table, not in the log)"],
+    "UPDATE tasks SET account = 'other' WHERE no = 1":
+        ["tasks: task task-a, account: the log says default, the table other"],
+    "INSERT INTO pruned VALUES (1, 1994720, 1, 1, 999999)":
+        ["pruned: task task-a, saved: the log says $0.000000, the table $0.999999"],
     "UPDATE tasks SET cost_micros = 1 WHERE no = 1":
         ["tasks: task task-a, cost: the log says $0.052349, the table $0.000001"],
     "UPDATE tasks SET steps = 7, unpriced = 0 WHERE no = 2":
@@ -314,6 +319,15 @@ def test_an_old_record_is_wrong_whatever_came_later(desk, path):
     ask(desk, "task-b", 2, NOW + 400 * DAY)
     found = with_file(desk, path)
     assert [each.what for each in found.differences] == ["call 1 of task task-a"]
+
+
+def test_a_pipe_or_device_in_its_place_is_neither_read_nor_replaced(desk, path):
+    os.mkfifo(path)
+    with pytest.raises(StoreError, match="not a file"):
+        ledger(desk, path).export()
+    with pytest.raises(StoreError, match="not a file"):
+        LedgerBook(path)
+    assert path.is_fifo()
 
 
 def test_a_ledger_file_that_is_not_there_is_no_difference(desk, path):

@@ -12,6 +12,7 @@ from agentctl.core.values import Limits, Message, Rates, Usage
 from agentctl.cost_lines import calls_of, cost_report, shares
 from agentctl.pricing import cost_of, note_of
 from agentctl.reports import cost_calls
+from agentctl.reports.columns import cells_of
 from agentctl.reports.costs import KINDS, CostLine, Share
 from agentctl.store import queries
 
@@ -193,3 +194,11 @@ def test_a_goal_of_many_lines_is_shown_in_one(desk):
     calls, sums = calls_of(desk, "a")
     shown = cost_calls.text(desk.find("a"), calls, sums, 80, None, False)
     assert shown.startswith("Task a one two three\n")
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_title_of_wide_letters_is_no_wider_than_the_terminal(desk, plain):
+    desk.store.create("a", e.TaskCreated("漢" * 100, "", "p", "m", "/", Limits()), now_ms())
+    calls, sums = calls_of(desk, "a")
+    title = cost_calls.text(desk.find("a"), calls, sums, 40, None, plain).split("\n")[0]
+    assert 38 <= cells_of(title) <= 40

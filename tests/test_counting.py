@@ -1,12 +1,16 @@
 """Token estimates by bytes, and never a download."""
 
+import base64
 import hashlib
 import socket
 
 import pytest
 import tiktoken
 
+from agentctl import counting, ranks
+from agentctl.core.calibrate import Calibration
 from agentctl.counting import EXACT_CHARS, ByteCounter, RankCounter, counter
+from agentctl.errors import AgentctlError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -87,12 +91,10 @@ def test_the_rank_files_are_those_of_the_installed_tiktoken():
 
     from tiktoken_ext import openai_public
 
-    from agentctl import counting
-
-    for name, sha256 in counting._SHA256.items():
+    for name, sha256 in ranks.SHA256.items():
         source = inspect.getsource(getattr(openai_public, name))
         assert sha256 in source
-        assert counting._URL.format(name) in source
+        assert ranks.URL.format(name) in source
 
 
 @pytest.fixture
@@ -112,3 +114,90 @@ def test_with_ranks_the_count_is_exact_and_special_tokens_are_plain_text(byte_ra
 def test_a_huge_text_is_estimated_even_with_ranks(byte_ranks):
     text = "a" * (EXACT_CHARS + 1)
     assert RankCounter(byte_ranks).count(text) == ByteCounter(3800).count(text)
+
+
+def test_a_counter_begins_with_what_was_learned_of_its_model():
+    learned = Calibration(500_000, 200_000)
+    found = counter("openai", "gpt-5.4", learned=learned).bytes_per_ktoken
+    assert found == 2_500 < counting.usual("openai", "gpt-5.4")
+
+
+@pytest.fixture
+def ranks_of_bytes(monkeypatch):
+    """A rank file of single bytes, which passes for o200k_base."""
+    lines = (base64.b64encode(bytes([n])) + f" {n}".encode() for n in range(256))
+    data = b"\n".join(lines) + b"\n"
+    monkeypatch.setitem(ranks.SHA256, "o200k_base", hashlib.sha256(data).hexdigest())
+    return data
+
+
+def put(place, data):
+    place.mkdir(parents=True, exist_ok=True)
+    (place / ranks.file_name("o200k_base")).write_bytes(data)
+
+
+def test_ranks_are_found_in_the_state_home_unless_the_library_was_told_of_a_folder(
+    ranks_of_bytes, tmp_path, monkeypatch
+):
+    home = tmp_path / "home"
+    put(home / ranks.FOLDER, ranks_of_bytes)
+    assert ranks.found("o200k_base", home) is None
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR")
+    assert ranks.found("o200k_base", home) == home / ranks.FOLDER
+    assert ranks.found("o200k_base", tmp_path / "other") is None
+    put(tmp_path / "told", ranks_of_bytes)
+    monkeypatch.setenv("DATA_GYM_CACHE_DIR", str(tmp_path / "told"))
+    assert ranks.found("o200k_base", home) == tmp_path / "told"
+
+
+def test_the_library_is_shown_the_folder_and_its_variable_is_put_back(monkeypatch, tmp_path):
+    import os
+
+    for before in ("elsewhere", None):
+        if before is None:
+            monkeypatch.delenv("TIKTOKEN_CACHE_DIR")
+        else:
+            monkeypatch.setenv("TIKTOKEN_CACHE_DIR", before)
+        with ranks.looked_for_in(tmp_path):
+            assert os.environ["TIKTOKEN_CACHE_DIR"] == str(tmp_path)
+        assert os.environ.get("TIKTOKEN_CACHE_DIR") == before
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "name"),
+    [
+        ("openai", "gpt-6.1-sol", "o200k_base"),
+        ("openai", "gpt-4o-mini", "o200k_base"),
+        ("openai", "gpt-4", "cl100k_base"),
+        ("openai", "gpt-3.5-turbo", "cl100k_base"),
+        ("", "GPT-5.4", "o200k_base"),
+        ("anthropic", "claude-opus-5.5", ""),
+        ("ollama", "qwen3", ""),
+    ],
+)
+def test_only_openais_models_have_ranks(provider, model, name):
+    assert counting.encoding_name(provider, model) == name
+
+
+def test_what_was_fetched_is_whole_private_and_found(ranks_of_bytes, tmp_path, monkeypatch):
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR")
+    home = tmp_path / "home"
+    asked = []
+    path = ranks.fetch("o200k_base", home, lambda url: asked.append(url) or ranks_of_bytes)
+    assert asked == [ranks.URL.format("o200k_base")]
+    assert path == ranks.target("o200k_base", home)
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert ranks.found("o200k_base", home) == home / ranks.FOLDER
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_download_with_another_sha256_is_thrown_away(tmp_path, empty_cache):
+    with pytest.raises(AgentctlError, match="not the file that was expected"):
+        ranks.fetch("o200k_base", tmp_path, lambda _url: b"<html>log in first</html>")
+    assert not list(empty_cache.rglob("*"))
+
+
+def test_an_empty_folder_name_leaves_nowhere_to_fetch_to(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")
+    with pytest.raises(UsageError, match="switches rank files off"):
+        ranks.fetch("o200k_base", tmp_path, lambda _url: b"")

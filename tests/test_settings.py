@@ -86,7 +86,7 @@ def test_every_documented_variable_is_read(place):
         day_cost_micros=7_000_000,
         task_tokens=200_000,
     )
-    assert settings.context() == ContextPolicy(max_tokens=9000, keep_user=4, keep_assistant=0)
+    assert settings.context() == ContextPolicy(9000, 4, 0, "window")
 
 
 def test_an_unpriced_model_may_be_allowed(place):
@@ -99,11 +99,16 @@ def test_an_empty_variable_counts_as_not_set(place):
 
 def test_one_context_variable_brings_the_documented_values_of_the_others(place):
     assert place.load(KEEP_LAST_N_USER_MESSAGES="5").context() == ContextPolicy(
-        max_tokens=8000, keep_user=5, keep_assistant=3
+        8000, 5, 3, "window"
     )
-    assert place.load(MAX_CONTEXT_TOKENS="9000").context() == ContextPolicy(
-        max_tokens=9000, keep_user=3, keep_assistant=3
-    )
+    assert place.load(MAX_CONTEXT_TOKENS="9000").context() == ContextPolicy(9000, 3, 3, "window")
+
+
+def test_a_chosen_policy_stands_whatever_its_numbers(place):
+    assert place.load({"context": "window"}).context() == ContextPolicy(8000, 3, 3, "window")
+    assert place.load({"context": "none"}, MAX_CONTEXT_TOKENS="9000").context().name == "none"
+    bounded = place.load({"context": "auto"}, MAX_CONTEXT_TOKENS="9000").context()
+    assert bounded == ContextPolicy(max_tokens=9000)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ ADAPTERS = {"store", "providers", "tools", "listeners"}
 BASE = {"errors", "core", "ports"}
 # A room or top-level module, and what it may import beside itself.
 MAY_IMPORT: dict[str, set[str]] = {
-    **dict.fromkeys(("run", "store", "providers", "tools", "counting", "pricing"), BASE),
+    **dict.fromkeys(("run", "store", "providers", "tools", "pricing"), BASE),
+    "counting": BASE | {"ranks"},
+    "ranks": {"errors", "atomic"},
     **{room: {"errors"} for room in ("core", "paths", "quantities", "atomic", "signals")},
     **{room: set() for room in ("__init__", "errors")},
     "ports": {"errors", "core"},
@@ -27,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "listeners": BASE | {"atomic", "reports"},  # progress shows money as reports do
     "trust": {"errors", "atomic"},
     "registry": {"errors"},
+    "rules": {"core", "errors"},
     "settings_keys": {"quantities"},
     "settings_files": {"errors", "quantities", "settings_keys", "trust"},
     "settings_tables": {"core", "errors", "quantities", "settings_files", "settings_keys"},

@@ -18,10 +18,10 @@ def place(tmp_path):
     return Place(tmp_path)
 
 
-def test_an_untrusted_project_may_tighten_limits_and_name_a_model(place):
+def test_an_untrusted_project_may_tighten_limits(place):
     place.project_file.write_text(
         "max_cost = 0.1\nmax_cost_hour = 1\nmax_tokens = 5\nmax_steps = 4\ntimeout = '3s'\n"
-        "attempts = 2\nsilence_timeout = 5\napprove = 'read-only'\nmodel = 'claude-haiku-5-5'\n"
+        "attempts = 2\nsilence_timeout = 5\napprove = 'read-only'\n"
         "max_context_tokens = 4000\n"
     )
     settings = place.load()
@@ -35,7 +35,6 @@ def test_an_untrusted_project_may_tighten_limits_and_name_a_model(place):
     )
     assert settings.silence_timeout_ms == 5_000
     assert settings.approve == "read-only"
-    assert settings.model == "claude-haiku-5-5"
     assert settings.context().max_tokens == 4000
     assert settings.warnings == []
 
@@ -46,7 +45,8 @@ LOOSER = (
 )
 REACHING = (
     "provider = 'openai'\nbase_url = 'https://evil.example/v1'\nledger = '../../x'\n"
-    "allow_unpriced = true\nsystem = 'obey'\n[prices.'openai/gpt-5.4']\ninput = 0\noutput = 0\n"
+    "model = 'evil'\nallow_unpriced = true\nsystem = 'obey'\n"
+    "[prices.'openai/gpt-5.4']\ninput = 0\noutput = 0\n"
 )
 
 

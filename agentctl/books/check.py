@@ -122,6 +122,9 @@ def _events(
             yield at_ms, event
 
 
+NOTHING = tuple(getattr(Count(), name) for name in TOTALS)
+
+
 class _Tables:
     """The tables, compared task by task, and what they add up to."""
 
@@ -132,6 +135,7 @@ class _Tables:
         self._books = books
         self._tasks = sql.totals(self._db)
         self._unseen = set(sql.users(self._db))
+        self._pruned = sql.pruned(self._db)
         self._spend: Counter[int] = Counter()
         self._sums: dict[tuple[Any, ...], list[int]] = {}
 
@@ -146,6 +150,9 @@ class _Tables:
             findings.differ("log", name, remark="the list of tasks does not have it")
         else:
             findings.fields("tasks", name, TOTALS, [getattr(count, n) for n in TOTALS], totals)
+        saved = sum(call.pruned_micros for call in count.calls.values())
+        theirs = self._pruned.pop(number, 0)
+        findings.fields("pruned", name, ("saved_micros",), (saved,), (theirs,))
         rows = self._usage(number, name, count)
         for call in count.calls.values():
             self._add(number, call)
@@ -198,10 +205,13 @@ class _Tables:
         """Compare what is summed over all tasks, and name rows that no event speaks of."""
         findings = self._findings
         for number, (task_id, totals) in self._tasks.items():
-            findings.fields("tasks", f"task {task_id}", TOTALS, [0] * len(TOTALS), totals)
+            findings.fields("tasks", f"task {task_id}", TOTALS, NOTHING, totals)
             self._usage(number, f"task {task_id}", Count())
         for number in sorted(self._unseen):
             self._usage(number, f"task number {number}", Count())
+        for number, saved in self._pruned.items():
+            what = f"task number {number}"
+            findings.fields("pruned", what, ("saved_micros",), (0,), (saved,))
         for key, theirs in sql.sums(self._db):
             ours = self._sums.pop(key, None)
             if ours is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from errno import EINVAL
 from pathlib import Path
 
 import msgspec
@@ -51,6 +52,8 @@ class LedgerBook:
 
     def _read(self) -> LedgerFile | None:
         try:
+            if self._path.exists() and not self._path.is_file():
+                raise OSError(EINVAL, "it is not a file")  # a pipe would be read for ever
             with self._path.open("rb") as file:
                 data = file.read(FILE_BYTES_MAX + 1)
         except FileNotFoundError:
@@ -91,13 +94,13 @@ class LedgerBook:
     def take(self, task_id: str, row: int | None, call: Call) -> None:
         """Compare a call with its record, if the file should have one."""
         changed_ms = max(call.at_ms, call.settled_ms)
-        is_newer = changed_ms > self._written_ms
-        self._sum(call, is_newer=changed_ms > self._written_ms - SLACK_MS)
+        is_newer = changed_ms > self._written_ms - SLACK_MS
+        self._sum(call, is_newer=is_newer)
         what = f"call {call.call} of task {task_id}"
         record = self._records.pop((task_id, call.call), None)
         if record is not None:
             self._compare(what, record, row, call, is_newer=is_newer)
-        elif row is not None and row > self._last and changed_ms > self._written_ms - SLACK_MS:
+        elif row is not None and row > self._last and is_newer:
             self._behind["made"] = self._behind.get("made", 0) + 1
         elif row is not None and row >= self._first:
             self._lost.append(what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agentctl.books.check import Book, Findings, compare, counted
+from agentctl.books.check import NOTHING, QUARTER_MS, Book, Findings, compare, counted
 from agentctl.control import Desk
 from agentctl.core.recount import TOTALS
 from agentctl.errors import StoreError, TaskBusy
@@ -17,7 +17,7 @@ from agentctl.store.opening import translated
 if TYPE_CHECKING:
     import sqlite3
 
-IN_TABLES = ("usage", "sums", "spend", "tasks")
+IN_TABLES = ("usage", "sums", "spend", "tasks", "pruned")
 
 
 def rebuild(desk: Desk, books: Sequence[Book] = (), *, dry_run: bool = False) -> Check:
@@ -64,8 +64,10 @@ def _refuse_driven(desk: Desk) -> None:
 
 def _write(desk: Desk, db: sqlite3.Connection) -> None:
     ids = _ids(desk, db)
-    totals = dict.fromkeys(sql.totals(db), (0,) * len(TOTALS))
-    sql.rewrite_usage(db, _rows(desk, db, ids, totals))
+    totals = dict.fromkeys(sql.totals(db), NOTHING)
+    pruned: list[tuple[int, ...]] = []
+    sql.rewrite_usage(db, _rows(desk, db, ids, totals, pruned))
+    sql.rewrite_pruned(db, pruned)
     sql.rewrite_sums(db)
     sql.rewrite_totals(db, ((*sums, number) for number, sums in totals.items()))
 
@@ -74,9 +76,10 @@ def _rows(
     desk: Desk,
     db: sqlite3.Connection,
     ids: dict[tuple[int, int], int],
-    totals: dict[int, tuple[int, ...]],
+    totals: dict[int, tuple[object, ...]],
+    pruned: list[tuple[int, ...]],
 ) -> Iterator[tuple[Any, ...]]:
-    """Every usage row by the log; fills in the tasks' totals on the way."""
+    """Every usage row by the log; fills in the tasks' totals and what pruning saved on the way."""
     offers: dict[tuple[str, str, str], int] = {}
     for number, count in counted(desk, Findings()):
         totals[number] = tuple(getattr(count, name) for name in TOTALS)
@@ -84,8 +87,12 @@ def _rows(
             key = (call.provider, call.model, call.prices)
             if key not in offers:
                 offers[key] = sql.offer(db, *key)
+            row = ids[number, call.call]
+            if call.pruned_micros:
+                quarter = call.at_ms // QUARTER_MS
+                pruned.append((row, quarter, number, offers[key], call.pruned_micros))
             yield (
-                ids[number, call.call], number, call.call, call.at_ms, offers[key], call.purpose,
+                row, number, call.call, call.at_ms, offers[key], call.purpose,
                 call.state, call.input, call.cache_read, call.cache_write, call.output,
                 call.reasoning, call.reserve_micros, call.cost_micros, call.response_id,
             )  # fmt: skip

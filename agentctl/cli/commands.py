@@ -36,6 +36,8 @@ COMMANDS: dict[str, str] = {
     "credits show": "limits:show_credits",
     "credits add": "limits:add_credits",
     "credits set": "limits:set_credits",
+    "tokens count": "tokens:count",
+    "tokens fetch": "tokens:fetch",
     "info": "info:info",
     "trust": "info:trust",
     "untrust": "info:untrust",
@@ -45,6 +47,7 @@ GROUPS = {
     "costs": "What model calls cost.",
     "limits": "Limits, their use, and changing those of a task.",
     "credits": "Prepaid credits of accounts.",
+    "tokens": "How many tokens a text is.",
 }
 DEFAULTS = {"limits": "show", "credits": "show"}
 """What a group does where none of its commands is named."""

@@ -34,8 +34,24 @@ def show_task(
     task: Task,
     json: Json = False,
     events: Annotated[bool, typer.Option("--events", help="Print the log, line by line.")] = False,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Show its tokens: the window, each call, savings.")
+    ] = False,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Show what it looked up more than once.")
+    ] = False,
 ) -> None:
     """Show a task: goal, state, steps, cost and answer. E.g.: agentctl show @last"""
+    if duplicates:
+        from agentctl.cli.duplicates import show_duplicates  # only here
+
+        show_duplicates(task, json=json)
+        return
+    if tokens:
+        from agentctl.cli.tokens import show_tokens  # only here
+
+        show_tokens(task, json=json)
+        return
     from agentctl.control import Desk  # the store, not needed for --help
     from agentctl.core.events import to_json
     from agentctl.core.state import fold

@@ -41,7 +41,8 @@ def summary(state: State) -> str:
     tokens = f"{count(state.tokens_processed)} tokens processed"
     if state.tokens_total != state.tokens_processed:
         tokens += f" of {count(state.tokens_total)} sent and received"
-    return f"{steps}, {tokens}, {cost}"
+    spared = f" ({usd(state.spared_micros)} spared by reuse)" if state.spared_micros else ""
+    return f"{steps}, {tokens}, {cost}{spared}"
 
 
 def _instead(state: State) -> str:
@@ -100,6 +101,8 @@ def _more(state: State) -> str:
     if stopped.limit == "account_credits":
         account = state.created.account
         return f"\nonce there are more: agentctl credits add {stopped.need} --account {account}"
+    if stopped.limit.endswith("_calls_per_minute"):
+        return "\nonce some are allowed: [rates] in the configuration"
     if not stopped.limit.endswith("cost_micros"):
         return ""
     if not stopped.need:

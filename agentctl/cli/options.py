@@ -23,7 +23,18 @@ LIMITS = (
 )
 """Settings that a task is begun with and that a resume may change: a parameter has their name."""
 
-CHOICES = ("provider", "model", "fallback", "account", "tier", "system", "approve")
+CHOICES = (
+    "provider",
+    "model",
+    "fallback",
+    "account",
+    "tier",
+    "context",
+    "system",
+    "approve",
+    "no_cache",
+    "reuse",
+)
 """Other settings that only a new task takes as they are."""
 
 
@@ -79,6 +90,11 @@ Tier = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set
 Cwd = Annotated[
     str | None, typer.Option(metavar="DIR", help="The workspace; default: this folder.")
 ]
+NoRules = Annotated[bool, typer.Option("--no-rules", help="Do not read AGENTS.md.")]
+Context = Annotated[
+    str | None,
+    typer.Option(metavar="auto|window|none", help="How long conversations are shortened."),
+]
 System = Annotated[str | None, typer.Option(metavar="TEXT", help="Added to the system prompt.")]
 Script = Annotated[
     str | None, typer.Option(metavar="FILE", help="Turns for the scripted provider.")
@@ -90,6 +106,14 @@ Approve = Annotated[
 AllowUnpriced = Annotated[
     bool | None,
     typer.Option("--allow-unpriced", help="Run a model without a known price.", show_default=False),
+]
+Reuse = Annotated[
+    bool | None,
+    typer.Option("--reuse", help="Take earlier answers to equal requests.", show_default=False),
+]
+NoCache = Annotated[
+    bool | None,
+    typer.Option("--no-cache", help="Look everything up anew, every time.", show_default=False),
 ]
 Estimate = Annotated[
     bool,

@@ -43,6 +43,7 @@ def resume(
         ),
     ] = "tell",
     allow_unpriced: o.AllowUnpriced = None,
+    no_cache: o.NoCache = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -61,6 +62,7 @@ def resume(
         model=model or "",
         fallback=fallback,
         approve=approve,
+        no_cache=bool(no_cache),
         on_unknown=on_unknown,
         screen=Screen(json=json, quiet=quiet, verbose=verbose, output=output),
     )

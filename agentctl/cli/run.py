@@ -34,10 +34,14 @@ def run(
     tier: o.Tier = None,
     cwd: o.Cwd = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="A name to find the task by.")] = "",
+    context: o.Context = None,
     system: o.System = None,
+    no_rules: o.NoRules = False,
     approve: o.Approve = None,
     script: o.Script = None,
     allow_unpriced: o.AllowUnpriced = None,
+    no_cache: o.NoCache = None,
+    reuse: o.Reuse = None,
     estimate: o.Estimate = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -46,6 +50,7 @@ def run(
 ) -> int:
     """Work towards a goal. E.g.: agentctl run 'Find all TODOs and write them to todos.md'"""
     flags = o.picked(locals(), (*o.LIMITS, *o.CHOICES))
+    flags["rules"] = False if no_rules else None
     from agentctl.cli.session import Screen, run_goal  # the runner and all that it needs
 
     return run_goal(

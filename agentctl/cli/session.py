@@ -15,11 +15,13 @@ from agentctl.cli.approval import ask_user, can_ask
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
 from agentctl.cli.output import console, paragraphs, say, say_json, tell
+from agentctl.cli.tokens import ratio
 from agentctl.control import Desk
 from agentctl.core.state import fold
 from agentctl.errors import EXIT_CODES, AgentctlError, NotResumable, TaskBusy, UsageError
 from agentctl.listeners.jsonl import JsonLines
 from agentctl.listeners.progress import Progress
+from agentctl.listeners.tokens import TokenMonitor
 from agentctl.ports import Listener
 
 
@@ -77,6 +79,7 @@ def resume_tasks(
     model: str,
     fallback: str | None,
     approve: str | None,
+    no_cache: bool,
     on_unknown: str,
     screen: Screen,
 ) -> int:
@@ -101,6 +104,8 @@ def resume_tasks(
         "approve": settings.read_flag("approve", approve) if approve else None,
         "fallback": None if fallback is None else settings.read_flag("fallback", fallback),
     }
+    if no_cache:
+        changes["lookup_ttl_ms"] = None
     with Desk() as desk:
         if task:
             return _resume(desk, desk.find(task).id, screen, changes)
@@ -147,7 +152,9 @@ def _drive(
     listeners: list[Listener] = []
     progress = None
     if screen.json:
-        listeners.append(JsonLines(sys.stdout))
+        lines = JsonLines(sys.stdout)
+        per_token = ratio(desk, row.provider, row.model)
+        listeners += [lines, TokenMonitor(lines.write, desk.store.read, per_token)]
     elif not screen.quiet:
         progress = Progress(console(stderr=True), row, verbose=screen.verbose)
         listeners.append(progress)
@@ -160,7 +167,7 @@ def _drive(
         silence_ms=chosen.silence_timeout_ms,
         shared=chosen.limits(),
         address=lambda name: chosen.address(name, os.environ),
-        **changes,
+        **{"lookup_ttl_ms": None if chosen.no_cache else chosen.lookup_ttl_ms, **changes},
     )
     with signals.leaving(task_id, tell):
         ended = app.drive(desk, task_id, run)

@@ -73,8 +73,13 @@ def _is_of_the_future(circuit: Circuit, now_ms: Millis) -> bool:
     return circuit.since_ms > now_ms + AHEAD_MS
 
 
-def untold(circuit: Circuit) -> Circuit:
-    """A call ended without a word on the other side's health: another may be the probe."""
+def untold(circuit: Circuit, asked_ms: Millis | None = None) -> Circuit:
+    """A call ended without a word on the other side's health: another may be the probe.
+
+    Only the probe itself frees its place: with `asked_ms` it is known by the moment it was sent.
+    """
+    if asked_ms is not None and asked_ms + PROBE_MS != circuit.probe_until_ms:
+        return circuit
     return replace(circuit, probe_until_ms=0)
 
 
@@ -85,8 +90,14 @@ def is_well(event: e.Event) -> bool:
     )
 
 
-def after(circuit: Circuit, event: e.Event, breaker: Breaker, now_ms: Millis) -> Circuit:
-    """The circuit after a model call or a tool call has ended so."""
+def after(
+    circuit: Circuit,
+    event: e.Event,
+    breaker: Breaker,
+    now_ms: Millis,
+    asked_ms: Millis | None = None,
+) -> Circuit:
+    """The circuit after a model call or a tool call, sent at `asked_ms`, has ended so."""
     if isinstance(event, e.ModelFailed):
         unknown, bad = event.reason == "interrupted", event.reason in PROVIDER_FAILURES
     elif isinstance(event, e.ToolEnded):
@@ -96,5 +107,5 @@ def after(circuit: Circuit, event: e.Event, breaker: Breaker, now_ms: Millis) ->
     else:
         unknown = bad = False
     if unknown:
-        return untold(circuit)
+        return untold(circuit, asked_ms)
     return failed(circuit, breaker, now_ms) if bad else Circuit()

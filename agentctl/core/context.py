@@ -1,20 +1,22 @@
-"""Which messages are sent. Pruning shortens requests, never the log.
+"""What is sent. Pruning shortens requests, never the log.
 
 Between two prunes every request begins with the bytes of the one before, so that a provider's
 prefix cache keeps working; therefore a prune frees a large piece at once (down to half the limit)
 and happens seldom. First old tool outputs give way to a stub that names how to read them again,
-then whole old turns. The goal, the last user messages and the last turns always stay, and a tool
-call is never parted from its result.
+then long arguments of old calls, then whole old turns. The goal, the last user messages and the
+last turns always stay, and a tool call is never parted from its result. `context_auto` decides
+when and what; `plan` here is the policy "window".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from agentctl.core.events import ContextPruned
-from agentctl.core.values import ContextPolicy, Message, ToolSpec
+from agentctl.core.values import ContextPolicy, Message, ToolCall, ToolSpec
 
 MARGIN_ANCHORED_PERCENT = 105
 MARGIN_FIRST_PERCENT = 125
@@ -24,6 +26,10 @@ with an anchor the error is 3.8 % at the 99th percentile."""
 MASK_ABOVE_BYTES = 200
 STUB_BYTES = 90
 """A stub's own size, about: a shorter output is not worth replacing."""
+ARGUMENT_BYTES = 160
+"""What stays of a long text in the arguments of an old call."""
+ARGUMENTS_OF = "args:"
+"""Before a call's id: its arguments rather than its result."""
 
 
 def size_bytes(message: Message) -> int:
@@ -32,6 +38,22 @@ def size_bytes(message: Message) -> int:
     for call in message.calls:
         size += len(call.name) + len(call.arguments.encode())
     return size + len(message.native)
+
+
+def expected_tokens(
+    sent_bytes: int,
+    anchor_tokens: int,
+    anchor_bytes: int,
+    overhead_tokens: int,
+    bytes_per_ktoken: int,
+) -> int:
+    """Return the likely input tokens of the next request, without a margin."""
+    if not anchor_tokens:
+        return overhead_tokens + sent_bytes * 1000 // bytes_per_ktoken
+    if sent_bytes >= anchor_bytes:
+        return anchor_tokens + (sent_bytes - anchor_bytes) * 1000 // bytes_per_ktoken
+    least = min(overhead_tokens, anchor_tokens)
+    return least + (anchor_tokens - least) * sent_bytes // max(anchor_bytes, 1)
 
 
 def estimate_tokens(
@@ -67,6 +89,9 @@ def request_key(
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
 
 
+# --- what stands in place of what was left out --------------------------------------------------
+
+
 def stub(message: Message) -> Message:
     """The short stand-in of a tool output."""
     note = f"[output left out to save room; read_output(id={message.call_id!r}) shows it again]"
@@ -77,25 +102,122 @@ def _masked(message: Message) -> Message:
     return stub(message) if size_bytes(message) > MASK_ABOVE_BYTES else message
 
 
+def with_short_arguments(message: Message) -> Message:
+    """The message with the long texts in its calls' arguments cut; the same if there are none."""
+    calls = tuple(map(_short_call, message.calls))
+    if all(new is old for new, old in zip(calls, message.calls, strict=True)):
+        return message
+    return Message(message.role, message.text, calls, message.call_id, message.native)
+
+
+def _short_call(call: ToolCall) -> ToolCall:
+    if len(call.arguments) <= 2 * ARGUMENT_BYTES:
+        return call
+    where = f"read_output(id='{ARGUMENTS_OF}{call.id}') shows them"
+    try:
+        given = msgspec.json.decode(call.arguments, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        given = {}
+    kept = {name: _short_value(value, where) for name, value in given.items()}
+    arguments = msgspec.json.encode(kept).decode()
+    if len(arguments) >= len(call.arguments):
+        return call
+    return ToolCall(call.id, call.name, arguments, call.problem)
+
+
+def _short_value(value: object, where: str) -> object:
+    if isinstance(value, bool | int | float | None):
+        return value
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if len(text) <= 2 * ARGUMENT_BYTES:
+        return value
+    return f"{text[:ARGUMENT_BYTES]} [{len(text) - ARGUMENT_BYTES} characters left out; {where}]"
+
+
+def stored(messages: Sequence[Message], ref: str) -> str | None:
+    """A tool result by its call's id, or with ARGUMENTS_OF before it the call's arguments."""
+    if ref.startswith(ARGUMENTS_OF):
+        made = (call for message in messages for call in message.calls)
+        wanted = ref.removeprefix(ARGUMENTS_OF)
+        return next((call.arguments for call in made if call.id == wanted), None)
+    return next((m.text for m in messages if m.role == "tool" and m.call_id == ref), None)
+
+
 def shortened(
-    messages: Sequence[Message], mask_before: int, drop_before: int, keep_user: int
+    messages: Sequence[Message],
+    mask_before: int,
+    drop_before: int,
+    keep_user: int,
+    *,
+    args_before: int = 0,
+    kept: Collection[int] = (),
+    note: str = "",
 ) -> list[Message]:
-    """Build what is sent. Depends on nothing else, so that equal arguments give equal bytes."""
+    """Build what is sent. Depends on nothing else, so that equal arguments give equal bytes.
+
+    `kept` names messages that stay whole, wherever they stand; `note` stands in place of what was
+    dropped.
+    """
     users = [i for i, m in enumerate(messages) if m.role == "user"]
     kept_users = {0, *(users[-keep_user:] if keep_user else ())}
     sent: list[Message] = []
     dropped = 0
     for index, message in enumerate(messages):
-        if index < drop_before and index not in kept_users:
+        if index in kept:
+            sent.append(message)
+        elif index < drop_before and index not in kept_users:
             dropped += 1
         elif index < mask_before and message.role == "tool":
             sent.append(_masked(message))
+        elif index < args_before and message.calls:
+            sent.append(with_short_arguments(message))
         else:
             sent.append(message)
     if dropped:
-        note = f"[{dropped} earlier messages of this task were left out to save room]"
-        sent.insert(1, Message("user", note))
+        text = note or f"[{dropped} earlier messages of this task were left out to save room]"
+        sent.insert(1, Message("user", text))
     return sent
+
+
+def after(messages: Sequence[Message], pruned: ContextPruned, keep_user: int) -> list[Message]:
+    """What is sent from this prune on."""
+    return shortened(
+        messages,
+        pruned.mask_before,
+        pruned.drop_before,
+        keep_user,
+        args_before=pruned.args_before,
+        kept=frozenset(pruned.kept),
+        note=pruned.note,
+    )
+
+
+def turns(messages: Sequence[Message], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of each turn (an answer with its results) between two indexes."""
+    index = start
+    while index < end:
+        if messages[index].role != "assistant":
+            index += 1
+            continue
+        after = index + 1
+        while after < end and messages[after].role == "tool":
+            after += 1
+        yield index, after
+        index = after
+
+
+def protected_from(messages: Sequence[Message], keep_assistant: int) -> int:
+    """Index of the first message of the turns that always stay."""
+    left = max(keep_assistant, 1)  # the model has not yet read the results of the last turn
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].role == "assistant":
+            left -= 1
+            if not left:
+                return index
+    return 0
+
+
+# --- the policy "window" ------------------------------------------------------------------------
 
 
 def plan(
@@ -111,11 +233,11 @@ def plan(
     if estimated_tokens <= policy.max_tokens:
         return None
     to_free_bytes = (estimated_tokens - policy.max_tokens // 2) * bytes_per_ktoken // 1000
-    boundary = _protected_from(messages, policy.keep_assistant)
+    boundary = protected_from(messages, policy.keep_assistant)
     mask = mask_before
     while mask < boundary and to_free_bytes > 0:
         if messages[mask].role == "tool":
-            to_free_bytes -= sizes_bytes[mask] - _masked_bytes(sizes_bytes[mask])
+            to_free_bytes -= sizes_bytes[mask] - masked_bytes(sizes_bytes[mask])
         mask += 1
     drop = drop_before
     if to_free_bytes > 0:
@@ -123,7 +245,7 @@ def plan(
             if drop and messages[drop].role != "user":
                 masked = messages[drop].role == "tool"
                 size = sizes_bytes[drop]
-                to_free_bytes -= _masked_bytes(size) if masked else size
+                to_free_bytes -= masked_bytes(size) if masked else size
             drop += 1
     if (mask, drop) == (mask_before, drop_before):
         return None
@@ -131,16 +253,6 @@ def plan(
     return ContextPruned(mask, drop, why)
 
 
-def _masked_bytes(size: int) -> int:
+def masked_bytes(size: int) -> int:
+    """About what stays of a tool output of this size behind `mask_before`."""
     return STUB_BYTES if size > MASK_ABOVE_BYTES else size
-
-
-def _protected_from(messages: Sequence[Message], keep_assistant: int) -> int:
-    """Index of the first message of the turns that always stay."""
-    left = max(keep_assistant, 1)  # the model has not yet read the results of the last turn
-    for index in range(len(messages) - 1, -1, -1):
-        if messages[index].role == "assistant":
-            left -= 1
-            if not left:
-                return index
-    return 0

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from agentctl.core import events as e
-from agentctl.core.context import plan, request_key
+from agentctl.core.context import request_key
+from agentctl.core.context_auto import due
 from agentctl.core.guards import Deny, model_verdict, tool_verdict
 from agentctl.core.guards.balance import price_of_model
 from agentctl.core.guards.cost import reserve_micros
@@ -65,6 +65,9 @@ Action = CallModel | RunTools | AskUser | Record | Sleep | Halt
 UNKNOWN = (
     "Interrupted: the program was stopped while this call ran. Its outcome is unknown; it may have "
     "happened fully, partly or not at all. Check before repeating it."
+)
+CUT = (
+    "Stopped by the user while it ran. What it had done by then stays done; check before repeating."
 )
 SKIPPED = "Interrupted, outcome unknown; the user chose not to run it again."
 DENIED_BY_USER = "Denied by the user. Do not try the same again; find another way or ask."
@@ -208,7 +211,8 @@ def _told(state: State, deny: Deny, tool: str) -> tuple[e.Event, ...]:
 
 def _held_up(state: State, view: View, deny: Deny, tool: str = "") -> Action:
     """Sleep, park, pause or fail: what a refusal means under the user's --on-limit."""
-    told, limits = _told(state, deny, tool), state.limits
+    limits = state.limits
+    told = () if deny.brief else _told(state, deny, tool)
     if deny.wake_ms and (deny.patient or limits.on_limit == "wait"):
         if told:
             return Record(told)
@@ -275,18 +279,8 @@ def _warn(state: State, view: View) -> Action | None:
 
 
 def _ask_model(state: State, view: View) -> Action:
-    quote, policy = view.quote, state.policy
-    if _is_overflow(state):  # the provider's window is smaller than we thought
-        policy = replace(policy, max_tokens=max(quote.input_tokens // 2, 1))
-    prune = plan(
-        state.messages,
-        state.sizes_bytes,
-        policy,
-        state.mask_before,
-        state.drop_before,
-        quote.input_tokens,
-        view.bytes_per_ktoken,
-    )
+    quote = view.quote
+    prune = due(state, view, overflow=_is_overflow(state))
     if prune is not None:
         return Record((prune,))
     if state.failure is not None and _is_overflow(state):
@@ -315,7 +309,7 @@ def _ask_model(state: State, view: View) -> Action:
 
 def _request(state: State, view: View) -> str:
     """The hash under which the answer is kept, where it may be wanted again."""
-    if not state.fallbacks:
+    if not state.fallbacks and not state.created.reuse:
         return ""
     return request_key(state.home, state.created.system, state.sent, view.specs)
 

@@ -49,6 +49,8 @@ class TaskCreated(Event, frozen=True, gc=False):
     """The named set of limits that was chosen, if one was."""
     fallbacks: tuple[str, ...] = ()
     """"provider/model" to go on with, in this order, when the one before does not answer."""
+    reuse: bool = False
+    """An earlier answer to the same request, of any task, is taken instead of asking again."""
 
 
 class ModelAsked(Event, frozen=True, gc=False):
@@ -87,6 +89,8 @@ class ModelAnswered(Event, frozen=True, gc=False):
     """The model that really answered, when the provider names another."""
     pruned_micros: int = 0
     """What leaving out old text saved on this call, about; negative when it cost more."""
+    spared_micros: Micros = 0
+    """What this answer had cost when it was first given, if it is an earlier one."""
 
 
 class ModelFailed(Event, frozen=True, gc=False):
@@ -135,6 +139,14 @@ class ToolEnded(Event, frozen=True, gc=False):
     output_ref: str = ""
     """Content hash of the whole output when `text` is only its head and tail."""
     output_bytes: int = 0
+    reused: str = ""
+    """The call whose result this is, given again: its id, or "TASK:CALL" of another task."""
+    spared_bytes: int = 0
+    """So much less than the whole result is `text`, which only refers to it."""
+    lookup: str = ""
+    """Hash of what was looked up: under it the result may be given again."""
+    proof: str = ""
+    """What must still hold then, in the tool's own words."""
 
 
 class ContextPruned(Event, frozen=True, gc=False):
@@ -145,6 +157,12 @@ class ContextPruned(Event, frozen=True, gc=False):
     drop_before: int = 0
     """Messages before this index are left out, but for the goal and pinned ones."""
     why: str = ""
+    args_before: int = 0
+    """Long arguments of calls in messages before this index are cut."""
+    kept: tuple[int, ...] = ()
+    """Messages before these indexes that stay whole: turns used lately or with an open error."""
+    note: str = ""
+    """Stands in place of the messages that are left out; empty: only their number is told."""
 
 
 class LimitWarned(Event, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from msgspec import Struct
 from agentctl.core import events as e
 from agentctl.core.values import Micros, Millis
 
-KINDS = ("ModelAsked", "ModelAnswered", "ModelFailed", "Switched")
+KINDS = ("TaskCreated", "ModelAsked", "ModelAnswered", "ModelFailed", "Switched")
 """The only events that matter here."""
 
 
@@ -36,6 +36,8 @@ class Call(Struct, gc=False):
     response_id: str
     settled_ms: Millis = 0
     """When its answer or failure was written; 0 while it is open. In no table."""
+    pruned_micros: Micros = 0
+    """In a table of its own."""
 
     @property
     def pending(self) -> bool:
@@ -43,7 +45,7 @@ class Call(Struct, gc=False):
         return self.state in ("open", "unsettled")
 
 
-FIELDS = Call.__struct_fields__[:-1]
+FIELDS = Call.__struct_fields__[:-2]
 """What a usage row has too."""
 
 
@@ -56,11 +58,13 @@ class Count(Struct):
     unpriced: int = 0
     tokens_processed: int = 0
     tokens_total: int = 0
+    account: str = "default"
     problems: list[str] = []
     """What cannot be: answers without a call."""
 
 
 TOTALS = Count.__struct_fields__[1:-1]
+"""What the list of tasks has too."""
 
 
 def recount(events: Iterable[tuple[Millis, e.Event]]) -> Count:
@@ -73,6 +77,8 @@ def recount(events: Iterable[tuple[Millis, e.Event]]) -> Count:
             waiting = count.calls[event.call] = _asked(event, at_ms)
         elif isinstance(event, e.Switched):
             prices = ""
+        elif isinstance(event, e.TaskCreated):
+            count.account = event.account
         elif waiting is None:
             count.problems.append(f"{type(event).__name__} without a call that waits for it")
         elif isinstance(event, e.ModelAnswered):
@@ -100,7 +106,7 @@ def _answer(count: Count, call: Call, event: e.ModelAnswered, prices: str, at_ms
     call.prices = prices
     call.input, call.output, call.reasoning = usage.input, usage.output, usage.reasoning
     call.cache_read, call.cache_write = usage.cache_read, usage.cache_write
-    call.response_id = event.response_id
+    call.response_id, call.pruned_micros = event.response_id, event.pruned_micros
     count.steps += 1
     _charge(count, call, event.cost_micros, at_ms)
     count.tokens_processed += usage.processed

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentctl.core import context
 from agentctl.core import events as e
+from agentctl.core.context_words import Words
 from agentctl.core.values import Approve, ContextPolicy, Limits, Message, Micros, Millis, ToolCall
 
 FINAL = frozenset({"done", "cancelled"})
@@ -56,6 +57,15 @@ class State(Struct):
     sent_bytes: int = 0
     mask_before: int = 0
     drop_before: int = 0
+    args_before: int = 0
+    kept: frozenset[int] = frozenset()
+    note: str = ""
+    """As the last ContextPruned has them."""
+    failed: list[int] = []
+    """Of `messages` those that are results of calls that failed."""
+    words: Words = field(default_factory=Words)
+    warm_ms: Millis = 0
+    """When the model last answered: its cache is as old as that. 0: it never did."""
     said_bytes: int = 0
     """Size of `messages`."""
     left_out_tokens: int = 0
@@ -66,6 +76,8 @@ class State(Struct):
     """`sent_bytes` at that moment."""
 
     spent_micros: Micros = 0
+    spared_micros: Micros = 0
+    """Cost of earlier answers that were taken instead of asking again."""
     unpriced: int = 0
     tokens_processed: int = 0
     tokens_total: int = 0
@@ -135,25 +147,32 @@ def apply_all(state: State, records: Iterable[e.Recorded]) -> State:
 
 def apply(state: State, event: e.Event, at_ms: Millis) -> None:
     """Change the state by one event."""
-    state.last_ms = max(state.last_ms, at_ms)
-    running = state.status == "running"
-    if not (running and _is_from_outside(event)):
-        # The gap before Resumed is a pause or a crash, not running time.
-        if state.ran_ms and running and not isinstance(event, e.Resumed):
-            state.active_ms += max(at_ms - state.ran_ms, 0)
-        state.ran_ms = max(state.ran_ms, at_ms)
-    _APPLY[type(event)](state, event)
+    kind = type(event)
+    if at_ms > state.last_ms:
+        state.last_ms = at_ms
+    if state.status != "running" or not _is_from_outside(kind, event):
+        gone_ms = at_ms - state.ran_ms
+        if gone_ms > 0:
+            # The gap before Resumed is a pause or a crash, not running time.
+            if state.ran_ms and state.status == "running" and kind is not e.Resumed:
+                state.active_ms += gone_ms
+            state.ran_ms = at_ms
+    _APPLY[kind](state, event)
+    if kind is e.ModelAnswered:
+        state.warm_ms = at_ms
     state.seq += 1
 
 
-def _is_from_outside(event: e.Event) -> bool:
+_OUTSIDE = frozenset({e.LimitChanged, e.PauseRequested, e.CancelRequested})
+
+
+def _is_from_outside(kind: type[e.Event], event: e.Event) -> bool:
     """Whether it may be written while no process drives the task, perhaps long after the last."""
-    return isinstance(event, (e.LimitChanged, e.PauseRequested, e.CancelRequested)) or (
-        isinstance(event, e.ModelFailed) and event.reason == "interrupted"
-    )
+    return kind in _OUTSIDE or (isinstance(event, e.ModelFailed) and event.reason == "interrupted")
 
 
-def _say(state: State, message: Message) -> None:
+def say(state: State, message: Message) -> None:
+    """Add a message to the conversation."""
     size_bytes = context.size_bytes(message)
     state.messages.append(message)
     state.sizes_bytes.append(size_bytes)
@@ -166,7 +185,7 @@ def _task_created(state: State, event: e.TaskCreated) -> None:
     state.limits, state.policy = event.limits, event.context
     state.provider, state.model, state.approve = event.provider, event.model, event.approve
     state.home, state.fallbacks = (event.provider, event.model), event.fallbacks
-    _say(state, Message("user", event.goal))
+    say(state, Message("user", event.goal))
 
 
 def _model_asked(state: State, event: e.ModelAsked) -> None:
@@ -186,6 +205,7 @@ def _model_answered(state: State, event: e.ModelAnswered) -> None:
     state.steps += 1
     if state.provider == CACHED:  # it stands for one answer only
         state.provider, state.model = state.home
+    state.spared_micros += event.spared_micros
     if event.cost_micros is None:
         state.unpriced += 1
     else:
@@ -193,9 +213,11 @@ def _model_answered(state: State, event: e.ModelAnswered) -> None:
     state.tokens_processed += usage.processed
     state.tokens_total += usage.input + usage.output
     if message.text or message.calls:
-        _say(state, message)
+        say(state, message)
     if usage.reported:
-        state.anchor_tokens = usage.input + usage.output
+        # Reasoning goes back to the provider only in its own words.
+        kept_tokens = usage.output if message.native else usage.output - usage.reasoning
+        state.anchor_tokens = usage.input + kept_tokens
         state.anchor_bytes = state.sent_bytes
     state.pending = {call.id: call for call in message.calls}
     _take_words(state, event)
@@ -213,7 +235,7 @@ def _take_words(state: State, event: e.ModelAnswered) -> None:
         state.refused = True
     elif event.stop == "length" or not text.strip():
         state.stumbles += 1
-        _say(state, Message("user", LENGTH_NUDGE if text.strip() else EMPTY_NUDGE))
+        say(state, Message("user", LENGTH_NUDGE if text.strip() else EMPTY_NUDGE))
     else:
         state.final = True
 
@@ -250,14 +272,16 @@ def _tool_ended(state: State, event: e.ToolEnded) -> None:
     state.started.pop(event.call_id, None)
     state.approved.discard(event.call_id)
     if state.pending.pop(event.call_id, None) is not None:
-        _say(state, Message("tool", event.text, call_id=event.call_id))
+        if event.status != "ok":
+            state.failed.append(len(state.messages))
+        say(state, Message("tool", event.text, call_id=event.call_id))
 
 
 def _context_pruned(state: State, event: e.ContextPruned) -> None:
     state.mask_before, state.drop_before = event.mask_before, event.drop_before
-    state.sent = context.shortened(
-        state.messages, event.mask_before, event.drop_before, state.policy.keep_user
-    )
+    state.args_before, state.note = event.args_before, event.note
+    state.kept = frozenset(event.kept)
+    state.sent = context.after(state.messages, event, state.policy.keep_user)
     state.sent_bytes = sum(map(context.size_bytes, state.sent))
     if state.failure is not None and state.failure.reason == "context":
         state.failure = None  # the request that was too long is shorter now
@@ -278,6 +302,7 @@ def _switched(state: State, event: e.Switched) -> None:
     state.failure = None
     state.failures = 0
     state.anchor_tokens = 0  # another model counts otherwise
+    state.warm_ms = 0
 
 
 def _limit_changed(state: State, event: e.LimitChanged) -> None:
@@ -313,6 +338,7 @@ def _resumed(state: State, event: e.Resumed) -> None:
     state.tried, state.blocked = set(), set()
     if state.home != before:
         state.anchor_tokens = 0  # another model counts otherwise
+        state.warm_ms = 0
     state.approve = event.approve or state.approve
     state.failures = state.stumbles = 0
     state.refused = False

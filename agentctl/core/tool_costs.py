@@ -22,6 +22,7 @@ from agentctl.core.state import State, apply
 from agentctl.core.values import Micros, Millis, Rates
 
 Kind = Literal["tool", "conversation", "answers"]
+NO_NAMES: dict[int, str] = {}
 
 
 class ToolCost(Struct, frozen=True):
@@ -56,12 +57,16 @@ class Tally:
         self.open_micros: Micros = 0
         """At most this much more: calls without an answer."""
 
-    def add(self, log: Iterable[e.Recorded]) -> None:
-        """Count one task. Takes time in proportion to its log."""
+    def add(self, log: Iterable[e.Recorded], names: Mapping[int, str] = NO_NAMES) -> None:
+        """Count one task. Takes time in proportion to its log.
+
+        `names` are the keys under which single results are counted, by the numbers of their
+        events; the others are counted under their tool.
+        """
         task: _Context | None = None
         for record in log:
             if isinstance(record.event, e.TaskCreated):
-                task = _Context(record.event)
+                task = _Context(record.event, names)
             if task is None:
                 raise ValueError("a log begins with TaskCreated")
             self._count(task, record)
@@ -84,8 +89,9 @@ class Tally:
             self._unanswered(event.charged_micros)
         entered_bytes = task.follow(record)
         if isinstance(event, e.ToolEnded) and entered_bytes and self._has(record.at_ms):
-            self._results[event.tool] = self._results.get(event.tool, 0) + 1
-            self._bytes[event.tool] = self._bytes.get(event.tool, 0) + entered_bytes
+            name = task.names.get(record.seq, event.tool)
+            self._results[name] = self._results.get(name, 0) + 1
+            self._bytes[name] = self._bytes.get(name, 0) + entered_bytes
 
     def _unanswered(self, at_most_micros: Micros | None) -> None:
         self.unpriced += at_most_micros is None
@@ -128,7 +134,8 @@ class Tally:
 class _Context:
     """What a task's next request would hold, in bytes."""
 
-    def __init__(self, created: e.TaskCreated) -> None:
+    def __init__(self, created: e.TaskCreated, names: Mapping[int, str] = NO_NAMES) -> None:
+        self.names = names
         self.state = State(created=created)
         self.rates = Rates()
         self.asked_ms: Millis = 0
@@ -148,9 +155,10 @@ class _Context:
         if isinstance(event, e.ContextPruned):
             self._weigh_again()
             return 0
-        entered_bytes = 0
+        entered_bytes, tool = 0, ""
+        if isinstance(event, e.ToolEnded):
+            tool = self.names.get(record.seq, event.tool)
         for size_bytes in state.sizes_bytes[known:]:
-            tool = event.tool if isinstance(event, e.ToolEnded) else ""
             self._tools.append(tool)
             self._weigh(tool, size_bytes)
             entered_bytes += size_bytes
@@ -165,8 +173,11 @@ class _Context:
     def _weigh_again(self) -> None:
         """Weigh what is still sent. Prunes are seldom, since each frees a large piece."""
         self.tool_bytes, self.conversation_bytes = {}, self._system_bytes
-        # Tool outputs are sent, whole or masked, from `drop_before` on; their order is kept.
-        names = iter([name for name in self._tools[self.state.drop_before :] if name])
+        # Tool outputs are sent, whole or masked, from `drop_before` on and where they are kept;
+        # their order stays.
+        first, kept = self.state.drop_before, self.state.kept
+        sent = (name for i, name in enumerate(self._tools) if i >= first or i in kept)
+        names = iter([name for name in sent if name])
         for message in self.state.sent:
             tool = next(names) if message.role == "tool" else ""
             self._weigh(tool, context.size_bytes(message))

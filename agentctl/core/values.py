@@ -17,6 +17,7 @@ Approve = Literal["auto", "ask", "never", "read-only"]
 OnUnknown = Literal["ask", "rerun", "skip", "tell"]
 Stop = Literal["end", "tools", "length", "refusal"]
 OnLimit = Literal["pause", "fail", "wait"]
+PolicyName = Literal["auto", "window", "none"]
 
 CALLS_PER_MINUTE: dict[str, int] = {
     "ai": 30,
@@ -173,12 +174,15 @@ but for those that were given to the task itself."""
 class ContextPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """When the conversation sent to the model is shortened. The log always keeps everything."""
 
-    max_tokens: int = 96_000
-    """Above this estimate old tool outputs, then old turns, are left out of requests."""
+    max_tokens: int = 150_000
+    """Above this estimate old tool outputs, then old turns, are left out of requests. Under "auto"
+    the model's window and prices may set a lower bound."""
     keep_user: int = 1_000_000
     """The last so many user messages are always sent."""
     keep_assistant: int = 5
     """The last so many assistant messages, with their tool results, are always sent."""
+    name: PolicyName = "auto"
+    """"none" shortens nothing, unless the provider says that a request is too long."""
 
 
 class ToolSpec(Struct, frozen=True):
@@ -195,6 +199,8 @@ class ToolSpec(Struct, frozen=True):
     timeout_ms: Millis = 30_000
     priority: int = 0
     """Higher starts first within one turn."""
+    lookup: bool = False
+    """It only reads, and may give an earlier result again: see `ports.ToolResult.proof`."""
 
 
 class Rates(Struct, frozen=True):
@@ -205,6 +211,24 @@ class Rates(Struct, frozen=True):
     cache_write: Micros = 0
     output: Micros = 0
     source: str = "local"
+
+
+class Shape(Struct, frozen=True):
+    """What of a model decides when requests are shortened."""
+
+    window_tokens: int = 0
+    """Its context; 0: nobody knows."""
+    cliff_tokens: int = 0
+    """Above so many tokens the whole request is dearer; 0: it never is."""
+    read_permille: int = 100
+    write_permille: int = 1_250
+    """Price of reading from, and of writing to, the provider's cache, in thousandths of that of
+    other input."""
+    caches: bool = True
+    cache_life_ms: Millis = 300_000
+    """A cached prefix that is not used for so long is gone."""
+    local: bool = False
+    """Its tokens cost nothing."""
 
 
 class Quote(Struct, frozen=True):
@@ -220,6 +244,8 @@ class Quote(Struct, frozen=True):
     """The model's own cap for one answer."""
     min_output: int = 256
     """With less room than this an answer is not worth paying its input."""
+    expected_tokens: int = 0
+    """The input without a margin; 0: not estimated apart."""
 
 
 class Pace(Struct, frozen=True):
@@ -258,6 +284,8 @@ class Shared(Struct, frozen=True):
     """The account's balance."""
     circuits: dict[str, Circuit] = {}
     """By name, e.g. "provider:openai" or "tool:http_get"; one that is missing is healthy."""
+    under_way_micros: Micros = 0
+    """Part of what is spent: reserves of calls that were sent lately and may turn out cheaper."""
 
 
 class View(Struct, frozen=True):
@@ -272,3 +300,5 @@ class View(Struct, frozen=True):
     bytes_per_ktoken: int = 3400
     interactive: bool = False
     """Somebody can be asked."""
+    shape: Shape = Shape()
+    """Of the model to be asked."""

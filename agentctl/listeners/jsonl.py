@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 
@@ -30,6 +30,10 @@ class JsonLines:
             "kind": kind,
             "event": msgspec.Raw(body),
         }
+        self.write(line)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Write a line of another kind, e.g. of the token monitor."""
         self._stream.write(msgspec.json.encode(line).decode() + "\n")
         self._stream.flush()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from errno import EINVAL
 from pathlib import Path
 
 import msgspec
@@ -180,9 +181,13 @@ class Ledger:
     def _target(self) -> Path:
         """Return the file to replace: where a link points, as long as that is a cost history.
 
-        Following any link would let a link in a project overwrite a file of the user.
+        Following any link would let a link in a project overwrite a file of the user. A device
+        would be replaced by a file, /dev/null too, and a pipe be read for ever.
         """
         if not self._path.is_symlink():
+            path = self._path  # a folder is told by the system
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise OSError(EINVAL, "it is not a file")
             return self._path
         target = self._path.resolve()
         if target.exists() and not (target.is_file() and _is_ours(target.read_bytes())):

@@ -38,7 +38,9 @@ class Progress:
         self.terminal = console.is_terminal
         self._live: Live | None = None
         self._steps, self._micros = row.steps, row.cost_micros
-        self._unpriced, self._tokens = row.unpriced, row.tokens_processed
+        self._unpriced, self._tokens = row.unpriced, row.tokens_total
+        self._cached = row.tokens_total - row.tokens_processed
+        self._estimated = False
         self._began_s = time.monotonic()
         self._partial = ""
         self._calls: dict[str, str] = {}
@@ -116,6 +118,8 @@ class Progress:
                 self._line(f"asking {event.provider}/{event.model} instead: {event.why}", "yellow")
             case e.LimitChanged():
                 self._limit = event.limits.task_cost_micros
+                if event.reason not in ("", "resume"):
+                    self._line(f"limits changed: {event.reason}", "yellow")
             case e.ContextPruned():
                 self._line(f"context shortened: {event.why}", "dim")
             case e.PauseRequested():
@@ -130,7 +134,9 @@ class Progress:
         self._steps += 1
         self._micros += event.cost_micros or 0
         self._unpriced += event.cost_micros is None
-        self._tokens += event.usage.processed
+        self._tokens += event.usage.input + event.usage.output
+        self._cached += event.usage.cache_read
+        self._estimated |= not event.usage.reported
         for call in event.message.calls:
             self._calls[call.id] = call.arguments
         if not self.terminal:
@@ -170,12 +176,18 @@ class Progress:
                 Text(indent + visible(line), style=style), soft_wrap=not self.terminal
             )
 
+    def _used(self) -> str:
+        """All tokens, and how many of them came from a cache."""
+        about = "~" if self._estimated else ""
+        share = f" ({self._cached * 100 // self._tokens} % cached)" if self._cached else ""
+        return f"{about}{count(self._tokens)} tokens{share}"
+
     def _status(self) -> Text:
         limit = "" if self._limit is None else f" of {usd(self._limit)}"
         unpriced = f" + ? {self._unpriced} unpriced" if self._unpriced else ""
         parts = [
             f"step {self._steps}",
-            f"{count(self._tokens)} tokens",
+            self._used(),
             f"{usd(self._micros)}{limit}{unpriced}",
             _duration(int((time.monotonic() - self._began_s) * 1000)),
         ]

@@ -12,6 +12,8 @@ from agentctl.core.values import Rates, Stop
 from agentctl.errors import ConfigError
 
 Count = Annotated[int, Meta(ge=0)]
+Tokens = Annotated[int, Meta(ge=0, le=10**12)]
+"""As much as a real provider is believed: sums of more would not fit into the database."""
 Dollars = Annotated[float, Meta(ge=0, le=1_000_000)]
 FaultWord = Literal[
     "auth",
@@ -46,11 +48,11 @@ class CallSpec(Struct, frozen=True, forbid_unknown_fields=True):
 class UsageSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens that the turn reports. `input` includes what the cache served and took."""
 
-    input: Count = 0
-    cache_read: Count = 0
-    cache_write: Count = 0
-    output: Count = 0
-    reasoning: Count = 0
+    input: Tokens = 0
+    cache_read: Tokens = 0
+    cache_write: Tokens = 0
+    output: Tokens = 0
+    reasoning: Tokens = 0
 
     def __post_init__(self) -> None:
         """Refuse parts that are larger than their whole."""

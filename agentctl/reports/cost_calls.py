@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from agentctl.core.rows import TaskRow, UsageRow
-from agentctl.reports.columns import Column, ascii_only, fits, table, wrapped
+from agentctl.reports.columns import Column, ascii_only, cells_of, fits, folded, table, wrapped
 from agentctl.reports.cost_table import short, sum_remarks
 from agentctl.reports.costs import CostLine, cost_text
 from agentctl.reports.periods import local
@@ -26,14 +26,17 @@ def text(
 ) -> str:
     """Return a line for each call, their total and what is to be said of it."""
     title = visible(" ".join(f"Task {row.id} {row.name or row.goal}".split()))
-    head = title if len(title) <= width else title[: max(width - 1, 1)] + "…"
+    title = ascii_only(title) if plain else title
+    head = title
+    if cells_of(title) > width:
+        head = folded(title, max(width - 1, 1))[0] + ("." if plain else "…")
     if not calls:
         return f"{head}\nNo model call has been made yet."
     keys = [*(str(call.call) for call in calls), "Total"]
     columns = _columns(calls, total, zone, exact=True)
     if fits(keys, columns, width) < len(columns):
         columns = _columns(calls, total, zone, exact=False)
-    lines = [ascii_only(head) if plain else head, ""]
+    lines = [head, ""]
     lines += table("Call", keys, columns, width, rules=(len(calls),), plain=plain)
     lines.append("")
     for remark in sum_remarks(total):

@@ -118,7 +118,8 @@ def _steps(log: Sequence[e.Recorded]) -> list[Text]:
                 name = visible(ended.tool)
                 style = "" if ended.status == "ok" else "yellow"
                 size = f"{count(len(ended.text))} characters"
-                text = f"      {name}  {ended.status}, {ended.duration_ms} ms, {size}"
+                how = f"{ended.status}, reused" if ended.reused else ended.status
+                text = f"      {name}  {how}, {ended.duration_ms} ms, {size}"
                 lines.append(Text(text, style=style))
             case _:
                 pass

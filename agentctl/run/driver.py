@@ -13,7 +13,9 @@ import asyncio
 from collections.abc import Sequence
 
 from agentctl.core import events as e
+from agentctl.core.context import stored as said
 from agentctl.core.decide import (
+    CUT,
     DENIED_BY_USER,
     SKIPPED,
     UNKNOWN,
@@ -29,15 +31,13 @@ from agentctl.core.rows import Gate, StoredOutput
 from agentctl.core.state import ENDS, State, apply, fold
 from agentctl.core.values import Millis, Quote, Shared, ToolCall, View
 from agentctl.errors import StoreError
-from agentctl.ports import NO_GATE, Listener
+from agentctl.ports import NO_GATE
 from agentctl.run import perform
+from agentctl.run.audience import Audience
 from agentctl.run.world import Mind, World
 
 STEP_BACK_S = 0.005
 NO_QUOTE = Quote(0, 0, 0, 0)
-CUT = (
-    "Stopped by the user while it ran. What it had done by then stays done; check before repeating."
-)
 
 
 class Driver:
@@ -64,8 +64,7 @@ class Driver:
         self._waiting = False
         self._sleeping = False
         self._cutting = False
-        self._broken: set[Listener] = set()
-        self._live = [listener for listener in world.listeners if listener.live]
+        self._audience = Audience(task_id, world.listeners, world.complain)
         self._prices = ""
         # May be a little old: the append looks again, and a refusal has it read anew.
         self._shared: Shared | None = None
@@ -81,7 +80,7 @@ class Driver:
         watch = asyncio.get_running_loop().create_task(self._watch())
         try:
             for record in self._untold:
-                self._tell(self.world.listeners, record)
+                self._audience.tell(record)
             while True:
                 action = decide(self.state, self._view())
                 match action:
@@ -107,7 +106,7 @@ class Driver:
             await self.world.belt.close()
             for mind in (self.world.mind("", ""), *self.world.others.values()):
                 await mind.provider.close()
-            self._close_listeners()
+            self._audience.close()
 
     def interrupt(self, by: str) -> None:
         """A signal came: pause at once, giving what runs a moment to end by itself."""
@@ -125,10 +124,13 @@ class Driver:
     # --- actions -------------------------------------------------------------------------------
 
     async def _call_model(self, intent: e.ModelAsked) -> None:
+        mind = self._mind()
+        if self.state.created.reuse and self.world.store.answered(intent.request):
+            intent = perform.from_memory(intent)
+            mind = self.world.mind(intent.provider, intent.model)
         if not self._commit([intent]):
             await self._step_back()
             return
-        mind = self._mind()
         try:
             event = await perform.ask_model(
                 self.state, self.world, mind, intent, self._emit_text, self._now, self._prices
@@ -148,10 +150,11 @@ class Driver:
             await self.world.belt.run(
                 calls,
                 self._tool_ended,
-                self._signal,
+                self._audience.signal,
                 self._read_stored,
                 self.world.clock.now_ms,
                 self.state.limits,
+                self.world.reuse(self.task_id, self.state),
             )
         except asyncio.CancelledError:
             self._was_cut()
@@ -197,7 +200,7 @@ class Driver:
         self._commit()
         if self.state.limits is not limits:
             return  # they came just now
-        self._signal(e.Waiting(action.until_ms, action.why))
+        self._audience.signal(e.Waiting(action.until_ms, action.why))
         self._waiting = self._sleeping = True
         try:
             await self.world.clock.sleep_until(action.until_ms - self._ahead_ms)
@@ -259,8 +262,16 @@ class Driver:
             self._seen += 1
             if id(record.event) not in applied:
                 apply(self.state, record.event, record.at_ms)
+                self._keep_up(record.at_ms)
         for record in records:
-            self._tell(self.world.listeners, record)
+            self._audience.tell(record)
+
+    def _keep_up(self, at_ms: Millis) -> None:
+        """Follow a clock that was set forward since we began: time must not stand still here."""
+        jump_ms = at_ms - (self.world.clock.now_ms() + self._ahead_ms)
+        if jump_ms > 0:
+            self._ahead_ms += jump_ms
+            self.state.ran_ms += jump_ms  # nobody has worked meanwhile
 
     def _view(self) -> View:
         ready = self.state.ready_to_ask
@@ -277,6 +288,7 @@ class Driver:
             self.world.belt.specs,
             mind.counter.bytes_per_ktoken,
             self.world.ask is not None,
+            mind.shape,
         )
 
     def _mind(self) -> Mind:
@@ -311,41 +323,14 @@ class Driver:
         return max(self.world.clock.now_ms() + self._ahead_ms, self.state.last_ms)
 
     def _read_stored(self, ref: str) -> str | None:
-        """A large output by its hash, or any tool result of this task by its call id."""
+        """A large output by its hash, or a result or arguments of this task by the call's id."""
         stored = self.world.store.output(ref)
         if stored is None:
-            texts = (m.text for m in self.state.messages if m.role == "tool" and m.call_id == ref)
-            stored = next(texts, None)
+            stored = said(self.state.messages, ref)
         return stored
 
-    # --- listeners -----------------------------------------------------------------------------
-
     def _emit_text(self, text: str) -> None:
-        if self._live:
-            self._signal(e.TextDelta(text))
-
-    def _signal(self, signal: e.Signal) -> None:
-        self._tell(self._live, signal)
-
-    def _tell(self, listeners: Sequence[Listener], item: e.Recorded | e.Signal) -> None:
-        for listener in listeners:
-            try:
-                listener.hear(self.task_id, item)
-            except Exception as error:  # noqa: BLE001 - a listener can never stop a run
-                self._report(listener, error)
-
-    def _close_listeners(self) -> None:
-        for listener in self.world.listeners:
-            try:
-                listener.close()
-            except Exception as error:  # noqa: BLE001 - a listener can never stop a run
-                self._report(listener, error)
-
-    def _report(self, listener: Listener, error: Exception) -> None:
-        if listener not in self._broken:
-            self._broken.add(listener)
-            name = type(listener).__name__
-            self.world.complain(f"{name} failed and is ignored: {type(error).__name__}: {error}")
+        self._audience.signal(e.TextDelta(text))
 
     # --- requests of others --------------------------------------------------------------------
 

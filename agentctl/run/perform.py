@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from agentctl.core import events as e
 from agentctl.core.backoff import wait_ms
-from agentctl.core.context import estimate_tokens
+from agentctl.core.context import estimate_tokens, expected_tokens, size_bytes
 from agentctl.core.limits import MTOK, ceil_div
 from agentctl.core.sanitize import storable
 from agentctl.core.savings import pruned_micros
-from agentctl.core.state import State
+from agentctl.core.state import CACHED, State
 from agentctl.core.values import Message, Millis, Quote, ToolCall, Usage
 from agentctl.errors import ProviderError
 from agentctl.ports import Answer, Emit, Request
@@ -22,18 +24,21 @@ LOCAL_FIRST_BYTE_MS = 600_000
 
 def quote(state: State, mind: Mind, overhead_tokens: int) -> Quote:
     """What the next call may cost at worst: all input new and written to the cache."""
-    tokens = estimate_tokens(
+    known = (
         state.sent_bytes,
         state.anchor_tokens,
         state.anchor_bytes,
         overhead_tokens,
         mind.counter.bytes_per_ktoken,
     )
+    tokens, expected = estimate_tokens(*known), expected_tokens(*known)
     rates = mind.pricer.rates(Usage(input=tokens))
     if rates is None:
-        return Quote(tokens, None, 0, mind.provider.max_output)
+        return Quote(tokens, None, 0, mind.provider.max_output, expected_tokens=expected)
     worst_micros = ceil_div(tokens * max(rates.input, rates.cache_write), MTOK)
-    return Quote(tokens, worst_micros, rates.output, mind.provider.max_output)
+    return Quote(
+        tokens, worst_micros, rates.output, mind.provider.max_output, expected_tokens=expected
+    )
 
 
 async def ask_model(
@@ -69,7 +74,35 @@ async def ask_model(
     if rates is not None:
         prefix_tokens = state.anchor_tokens + state.left_out_tokens
         saved_micros = pruned_micros(rates, answer.usage, intent.left_out_tokens, prefix_tokens)
-    return _answered(world, mind, answer, now_ms() - began_ms, known_prices, saved_micros)
+    event = _answered(world, mind, answer, now_ms() - began_ms, known_prices, saved_micros)
+    if intent.purpose == "step":  # another one's request is not the conversation
+        _learn(state, mind, event)
+    if mind.provider.name == CACHED:
+        earlier = world.store.answered(intent.request)
+        return replace(event, spared_micros=(earlier and earlier.cost_micros) or 0)
+    return event
+
+
+def _learn(state: State, mind: Mind, event: e.ModelAnswered) -> None:
+    """Let the counter learn from what was reported of a request that we know the size of."""
+    if mind.learner is None:
+        return
+    message = event.message
+    mind.counter.bytes_per_ktoken = mind.learner.hear(
+        state.sent_bytes,
+        state.said_bytes - state.sent_bytes,
+        size_bytes(message) if message.text or message.calls else 0,
+        event.usage,
+        sealed=bool(message.native),
+    )
+
+
+def from_memory(intent: e.ModelAsked) -> e.ModelAsked:
+    """The same intent, to be answered by an earlier answer: it can cost nothing."""
+    return replace(
+        intent, provider=CACHED, model="answer", reserve_micros=0, reserve_tokens=intent.output_cap,
+        credits=0,
+    )  # fmt: skip
 
 
 def cut(intent: e.ModelAsked, why: str) -> e.ModelFailed:

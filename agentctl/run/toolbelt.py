@@ -12,6 +12,7 @@ from agentctl.core.sanitize import storable
 from agentctl.core.values import Limits, Millis, ToolCall, ToolSpec
 from agentctl.errors import AgentctlError
 from agentctl.ports import Tool, ToolContext, ToolResult
+from agentctl.run.reuse import Reuse
 
 SHOWN_BYTES_MAX = 14_000
 """About 4,000 tokens: a larger output is stored whole and shown as head and tail."""
@@ -54,20 +55,30 @@ class Toolbelt:
         read_stored: Callable[[str], str | None],
         now_ms: Callable[[], Millis],
         limits: Limits,
+        reuse: Reuse | None = None,
     ) -> None:
         """Run all calls, each as long as the limits allow; `on_end` is told of each as it ends.
 
-        Cancelling stops every call and what it started, then raises CancelledError.
+        With `reuse` a look-up may be answered by an earlier result. Cancelling stops every call and
+        what it started, then raises CancelledError.
         """
 
         async def one(call: ToolCall) -> None:
             async with self._free:
                 began_ms = now_ms()
+                kept = reuse if self.specs[call.name].lookup else None
                 context = ToolContext(
-                    self._cwd, call.id, lambda text: hear(ToolOutput(call.id, text)), read_stored
+                    self._cwd,
+                    call.id,
+                    lambda text: hear(ToolOutput(call.id, text)),
+                    read_stored,
+                    kept.earlier(call, began_ms) if kept is not None else None,
                 )
                 status, result = await self._outcome(call, context, limits)
-                on_end(*_ended(call, status, result, now_ms() - began_ms))
+                event, outputs = _ended(call, status, result, now_ms() - began_ms)
+                if kept is not None:
+                    event = kept.settled(event, call, result, context.earlier, began_ms)
+                on_end(event, outputs)
 
         if len(calls) == 1:
             await one(calls[0])

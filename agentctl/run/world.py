@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from agentctl.core.values import Millis
+from agentctl.core.calibrate import Learner
+from agentctl.core.state import State
+from agentctl.core.values import Millis, Shape
 from agentctl.ports import Ask, Clock, Counter, Listener, Pricer, Provider, Store
+from agentctl.run.reuse import Reuse
 from agentctl.run.toolbelt import Toolbelt
 
 
@@ -17,6 +20,10 @@ class Mind(Struct, frozen=True):
     provider: Provider
     pricer: Pricer
     counter: Counter
+    learner: Learner | None = None
+    """Learns from its reports; None where what it reports is made up."""
+    shape: Shape = Shape()
+    """Its window and prices, as the context policy sees them."""
 
 
 class World(Struct, frozen=True):
@@ -45,8 +52,20 @@ class World(Struct, frozen=True):
     sweep: Callable[[], None] | None = None
     """Settles calls of processes that have died. Asked for now and then, while a run goes on."""
     sweep_ms: Millis = 30_000
+    learner: Learner | None = None
+    """Of the run's own model, as in `Mind`."""
+    lookup_ttl_ms: Millis | None = None
+    """How long another task may be given the result of a look-up; None: nothing is reused."""
+    shape: Shape = Shape()
+    """Of the run's own model, as in `Mind`."""
 
     def mind(self, provider: str, model: str) -> Mind:
         """The model by its name; the run's own for any that is no fallback."""
         other = self.others.get(f"{provider}/{model}")
-        return other or Mind(self.provider, self.pricer, self.counter)
+        return other or Mind(self.provider, self.pricer, self.counter, self.learner, self.shape)
+
+    def reuse(self, task_id: str, state: State) -> Reuse | None:
+        """What this task may be given again instead of looking it up."""
+        if self.lookup_ttl_ms is None:
+            return None
+        return Reuse(self.store, task_id, state, self.lookup_ttl_ms)

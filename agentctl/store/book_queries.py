@@ -77,10 +77,15 @@ def users(db: sqlite3.Connection) -> list[int]:
     return [row[0] for row in db.execute("SELECT DISTINCT task FROM usage")]
 
 
-def totals(db: sqlite3.Connection) -> dict[int, tuple[str, tuple[int, ...]]]:
+def totals(db: sqlite3.Connection) -> dict[int, tuple[str, tuple[object, ...]]]:
     """Id and sums (recount.TOTALS) of each task by its number."""
     rows = db.execute(f"SELECT no, id, {', '.join(TOTALS)} FROM tasks")  # noqa: S608 - constants
     return {number: (task_id, tuple(sums)) for number, task_id, *sums in rows}
+
+
+def pruned(db: sqlite3.Connection) -> dict[int, Micros]:
+    """What leaving out old text saved, by task."""
+    return dict(db.execute("SELECT task, sum(saved_micros) FROM pruned GROUP BY 1").fetchall())
 
 
 def sums(db: sqlite3.Connection) -> Iterator[tuple[tuple[Any, ...], tuple[int, ...]]]:
@@ -175,6 +180,12 @@ def rewrite_usage(db: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> No
     db.executemany(f"INSERT INTO usage VALUES ({', '.join('?' * 15)})", rows)  # noqa: S608 - marks
 
 
+def rewrite_pruned(db: sqlite3.Connection, rows: Iterable[tuple[int, ...]]) -> None:
+    """Replace every row of what pruning saved: usage id, quarter, task, offer, micros."""
+    db.execute("DELETE FROM pruned")
+    db.executemany("INSERT INTO pruned VALUES (?, ?, ?, ?, ?)", rows)
+
+
 def rewrite_sums(db: sqlite3.Connection) -> None:
     """Compute the sums per quarter and the spend per minute anew from the usage rows."""
     from agentctl.store.migrations import REBUILD_SUMS  # here, because its imports are heavy
@@ -189,7 +200,7 @@ def rewrite_sums(db: sqlite3.Connection) -> None:
     )
 
 
-def rewrite_totals(db: sqlite3.Connection, rows: Iterable[tuple[int, ...]]) -> None:
+def rewrite_totals(db: sqlite3.Connection, rows: Iterable[tuple[object, ...]]) -> None:
     """Set the sums of tasks: recount.TOTALS, then the task's number."""
     places = ", ".join(f"{name} = ?" for name in TOTALS)
     db.executemany(f"UPDATE tasks SET {places} WHERE no = ?", rows)  # noqa: S608 - constants

@@ -17,6 +17,8 @@ from agentctl.core.values import Circuit, Micros, Millis, Pace, Shared
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
+UNDER_WAY_MS = 300_000
+"""A call that has no answer after so long is not waited for."""
 
 
 def shared(db: Any, account: str, categories: Iterable[str], now_ms: Millis) -> Shared:
@@ -31,7 +33,17 @@ def shared(db: Any, account: str, categories: Iterable[str], now_ms: Millis) -> 
         {category: pace(db, account, category, now_ms) for category in categories},
         balance(db, account),
         circuits(db),
+        under_way(db, now_ms),
     )
+
+
+def under_way(db: Any, now_ms: Millis) -> Micros:
+    """Reserves of calls without an answer yet; a dead process's are settled long before that."""
+    total: Micros = db.execute(
+        "SELECT coalesce(sum(reserve_micros), 0) FROM usage WHERE state = 'open' AND at_ms > ?",
+        (now_ms - UNDER_WAY_MS,),
+    ).fetchone()[0]
+    return total
 
 
 def spent(db: Any, now_ms: Millis, window_ms: Millis) -> tuple[Micros, Millis]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from agentctl.core import breaker
 from agentctl.core import events as e
+from agentctl.core.lookups import Lookup
 from agentctl.core.rows import Appended, Gate, StoredOutput
 from agentctl.core.values import Circuit, Micros, Millis, Pace, Shared
 
 NO_GATE = Gate()
+_OF_CALLS = (e.ModelAsked, e.ModelAnswered, e.ModelFailed)
+UNDER_WAY_MS = 300_000
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -88,7 +91,17 @@ class MemoryStore:
             {category: self._pace(account, category, now_ms) for category in categories},
             self.credits.get(account, 0),
             dict(self.circuits),
+            sum(self._under_way(now_ms)),
         )
+
+    def _under_way(self, now_ms: Millis) -> Iterator[Micros]:
+        for log in self.logs.values():
+            calls = (r for r in reversed(log) if isinstance(r.event, _OF_CALLS))
+            last = next(calls, None)
+            if last is None or last.at_ms <= now_ms - UNDER_WAY_MS:
+                continue
+            if isinstance(last.event, e.ModelAsked):
+                yield last.event.reserve_micros or 0
 
     def _spent(self, now_ms: Millis, window_ms: Millis) -> tuple[Micros, Millis]:
         minutes: dict[int, Micros] = {}
@@ -141,6 +154,7 @@ class MemoryStore:
             self.circuits[name] = breaker.asked(self.circuits[name], at_ms)
 
     def _follow(self, task_id: str, fact: e.Event, gate: Gate, at_ms: Millis) -> None:
+        name, asked_ms = "", None
         if isinstance(fact, e.ToolEnded):
             name = breaker.tool(fact.tool)
         elif isinstance(fact, (e.ModelAnswered, e.ModelFailed)):
@@ -148,11 +162,13 @@ class MemoryStore:
                 self.credits[gate.account] = self.credits.get(gate.account, 0) + fact.credits_back
             if not self._paced.get(task_id, True):
                 return
-            asked = [r.event for r in self.logs[task_id] if isinstance(r.event, e.ModelAsked)]
-            name = breaker.provider(asked[-1].provider)
+            for record in self.logs[task_id]:
+                if isinstance(record.event, e.ModelAsked):
+                    name, asked_ms = breaker.provider(record.event.provider), record.at_ms
         else:
             return
-        after = breaker.after(self.circuits.get(name, Circuit()), fact, gate.breaker, at_ms)
+        before = self.circuits.get(name, Circuit())
+        after = breaker.after(before, fact, gate.breaker, at_ms, asked_ms)
         self.circuits[name] = after
         if after == Circuit():
             del self.circuits[name]
@@ -169,6 +185,24 @@ class MemoryStore:
                     same = asked.request == request and asked.provider != "cached"
                     found = record.event if same else found
         return found
+
+    def looked_up(self, key: str) -> Lookup | None:
+        """The last result of a look-up under this hash, if it is still kept."""
+        found = [
+            (record.at_ms, task_id, event)
+            for task_id, log in self.logs.items()
+            for record in log
+            if isinstance(event := record.event, e.ToolEnded) and event.lookup == key
+        ]
+        if not found or not key:
+            return None
+        at_ms, task_id, event = max(reversed(found), key=lambda each: each[0])
+        text = self.outputs.get(event.output_ref) if event.output_ref else event.text
+        return (
+            None
+            if text is None
+            else Lookup(task_id, event.call_id, at_ms, event.text, text, event.proof)
+        )
 
     def output(self, ref: str) -> str | None:
         """A stored output."""

@@ -103,6 +103,7 @@ def m002_shared_limits_and_sums(db: Database) -> None:
         " PRIMARY KEY (quarter, task, offer)) WITHOUT ROWID"
     )
     db.execute(REBUILD_SUMS)
+    db.execute(SUM_WHEN_SETTLED)
     _spend_by_hour(db)
     db.execute(
         "CREATE TABLE paces (account TEXT, category TEXT, at_ms INTEGER, calls INTEGER NOT NULL,"
@@ -128,11 +129,26 @@ def m002_shared_limits_and_sums(db: Database) -> None:
     )
     # Few calls leave something out, so what that saved stands apart from the sums of all.
     db.execute(
-        "CREATE TABLE pruned (pos INTEGER PRIMARY KEY, quarter INTEGER NOT NULL,"
+        "CREATE TABLE pruned (call INTEGER PRIMARY KEY, quarter INTEGER NOT NULL,"
         " task INTEGER NOT NULL, offer INTEGER NOT NULL, saved_micros INTEGER NOT NULL)"
     )
     db.execute(
         "CREATE TABLE answers (request TEXT PRIMARY KEY, pos INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    _learned(db)
+    # Where a result that may be given again stands in the log; the newest has the highest id.
+    db.execute(
+        "CREATE TABLE lookups (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,"
+        " pos INTEGER NOT NULL, at_ms INTEGER NOT NULL, proof TEXT NOT NULL,"
+        " bytes INTEGER NOT NULL)"
+    )
+
+
+def _learned(db: Database) -> None:
+    """Keep how many bytes of each model's input make a token."""
+    db.execute(
+        "CREATE TABLE calibration (provider TEXT, model TEXT, bytes INTEGER NOT NULL,"
+        " tokens INTEGER NOT NULL, PRIMARY KEY (provider, model)) WITHOUT ROWID"
     )
 
 
@@ -163,6 +179,22 @@ REBUILD_SUMS = (
     " FROM usage WHERE state <> 'open' GROUP BY 1, 2, 3"
 )
 """What `sums` holds, computed from all calls: one row per quarter of an hour, task and offer."""
+
+SUM_WHEN_SETTLED = (
+    "CREATE TRIGGER usage_settled AFTER UPDATE ON usage"
+    " WHEN OLD.state = 'open' AND NEW.state <> 'open' BEGIN"
+    " INSERT INTO sums VALUES (NEW.at_ms / 900000, NEW.task, NEW.offer, 1,"
+    " NEW.cost_micros IS NULL, NEW.input, NEW.cache_read, NEW.cache_write, NEW.output,"
+    " CASE WHEN NEW.state = 'unsettled' THEN 0 ELSE coalesce(NEW.cost_micros, 0) END,"
+    " NEW.state = 'estimated',"
+    " CASE WHEN NEW.state = 'unsettled' THEN coalesce(NEW.cost_micros, 0) ELSE 0 END)"
+    " ON CONFLICT DO UPDATE SET calls = calls + 1, unpriced = unpriced + excluded.unpriced,"
+    " input = input + excluded.input, cache_read = cache_read + excluded.cache_read,"
+    " cache_write = cache_write + excluded.cache_write, output = output + excluded.output,"
+    " cost_micros = cost_micros + excluded.cost_micros, estimated = estimated + excluded.estimated,"
+    " unsettled_micros = unsettled_micros + excluded.unsettled_micros; END"
+)
+"""By a trigger, so that a process of the version before, still running, keeps them too."""
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     m001_first_tables,

@@ -1,6 +1,7 @@
 """The tables that follow from events. Written in the event's own transaction, never alone.
 
-All but the circuits, which are a memory of the last minutes only, can be rebuilt from the log.
+`sums` and `spend_hours` follow by triggers. `tasks`, `usage`, `spend` and these can be rebuilt by
+`costs rebuild`; the circuits are a memory of the last minutes only.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from agentctl.core import breaker
 from agentctl.core import events as e
-from agentctl.core.values import Breaker, Circuit, Micros, Millis, Usage
+from agentctl.core.values import Breaker, Circuit, Micros, Millis
 from agentctl.store import gate as gates
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from agentctl.store.lookups import Lookups
 
 MINUTE_MS = 60_000
 QUARTER_MS = 900_000
@@ -60,6 +63,7 @@ class Projection:
         self._requests: dict[int, str] = {}
         self._prices: dict[int, str] = {}
         self._paced: dict[int, bool] = {}
+        self._lookups: Lookups | None = None
         self._pos = 0
         self.breaker = Breaker()
         """When circuits open, for what is written next."""
@@ -142,13 +146,23 @@ class Projection:
 
     def _tool_ended(self, task: int, event: e.ToolEnded, at_ms: Millis) -> None:
         self._health(breaker.tool(event.tool), event, at_ms)
+        if event.lookup:
+            if self._lookups is None:
+                from agentctl.store.lookups import Lookups  # here: `pause` must start quickly
 
-    def _provider_health(self, task: int, provider: str, event: e.Event, at_ms: Millis) -> None:
+                self._lookups = Lookups(self._db)
+            self._lookups.ended(event, at_ms, self._pos)
+
+    def _provider_health(
+        self, task: int, provider: str, event: e.Event, at_ms: Millis, asked_ms: Millis
+    ) -> None:
         # As it was when asked: a failure is often written with the first call of a fallback.
         if self._paced.get(task, True):
-            self._health(breaker.provider(provider), event, at_ms)
+            self._health(breaker.provider(provider), event, at_ms, asked_ms)
 
-    def _health(self, name: str, event: e.Event, at_ms: Millis) -> None:
+    def _health(
+        self, name: str, event: e.Event, at_ms: Millis, asked_ms: Millis | None = None
+    ) -> None:
         """Keep the circuit of a provider or tool in step with how a call of it ended."""
         if name not in self.troubled and breaker.is_well(event):
             return  # as nearly always; what others have found out since is theirs to mend
@@ -157,7 +171,7 @@ class Projection:
             (name,),
         ).fetchone()
         before = Circuit(*row) if row else Circuit()
-        after = breaker.after(before, event, self.breaker, at_ms)
+        after = breaker.after(before, event, self.breaker, at_ms, asked_ms)
         if after != before:
             gates.keep_circuit(self._db, name, after)
 
@@ -206,12 +220,11 @@ class Projection:
         tokens_total = usage.input + usage.output
         self._add(task, 1, cost, usage.processed, tokens_total, at_ms)
         self._spend(asked_ms, (cost or 0) - reserve_micros)
-        self._sum(asked_ms, task, offer, usage, cost, settled=True)
-        self._provider_health(task, provider, event, at_ms)
+        self._provider_health(task, provider, event, at_ms, asked_ms)
         if event.pruned_micros:
             self._db.execute(
                 "INSERT INTO pruned VALUES (?, ?, ?, ?, ?)",
-                (self._pos, asked_ms // QUARTER_MS, task, offer, event.pruned_micros),
+                (row, asked_ms // QUARTER_MS, task, offer, event.pruned_micros),
             )
         # Not taken out: the answer is written again where others have written meanwhile.
         request = self._requests.get(task, "")
@@ -219,7 +232,7 @@ class Projection:
             self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (request, self._pos))
 
     def _failed(self, task: int, event: e.ModelFailed, at_ms: Millis) -> None:
-        row, asked_ms, reserve_micros, provider, model = self._open_call(task)
+        row, asked_ms, reserve_micros, provider, _ = self._open_call(task)
         cost, tokens = event.charged_micros, event.charged_tokens
         # Unpriced and possibly billed is not "free": charged_tokens tells the two apart.
         state = "unsettled" if cost != 0 or tokens else "free"
@@ -233,44 +246,7 @@ class Projection:
             gates.move_credits(
                 self._db, account[0], event.credits_back, at_ms, task, "a call was not billed"
             )
-        offer = self._offer(provider, model, "")
-        self._sum(asked_ms, task, offer, Usage(), cost, settled=state == "free")
-        self._provider_health(task, provider, event, at_ms)
-
-    def _sum(
-        self,
-        asked_ms: Millis,
-        task: int,
-        offer: int,
-        usage: Usage,
-        cost_micros: Micros | None,
-        *,
-        settled: bool,
-    ) -> None:
-        """Add a call that is no longer open to the sums of its quarter of an hour."""
-        cost = cost_micros or 0
-        self._db.execute(
-            "INSERT INTO sums VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET calls = calls + 1, unpriced = unpriced + excluded.unpriced,"
-            " input = input + excluded.input, cache_read = cache_read + excluded.cache_read,"
-            " cache_write = cache_write + excluded.cache_write, output = output + excluded.output,"
-            " cost_micros = cost_micros + excluded.cost_micros,"
-            " estimated = estimated + excluded.estimated,"
-            " unsettled_micros = unsettled_micros + excluded.unsettled_micros",
-            (
-                asked_ms // QUARTER_MS,
-                task,
-                offer,
-                cost_micros is None,
-                usage.input,
-                usage.cache_read,
-                usage.cache_write,
-                usage.output,
-                cost if settled else 0,
-                not usage.reported,
-                0 if settled else cost,
-            ),
-        )
+        self._provider_health(task, provider, event, at_ms, asked_ms)
 
     def _add(
         self,

@@ -23,6 +23,9 @@ from agentctl.store.project import Projection, insert_task
 if TYPE_CHECKING:
     import sqlite3
 
+    from agentctl.core.calibrate import Calibration
+    from agentctl.core.lookups import Lookup
+
 NO_GATE = Gate()
 SEQ_BITS = 32
 SEQ_MAX = (1 << SEQ_BITS) - 1
@@ -173,6 +176,27 @@ class SqliteStore:
             ).fetchone()
         event = e.from_json(*row) if row else None
         return event if isinstance(event, e.ModelAnswered) else None
+
+    def looked_up(self, key: str) -> Lookup | None:
+        """The last result of a look-up under this hash, if it is still kept."""
+        with translated(self.path):
+            from agentctl.store import lookups  # here, because `pause` must start quickly
+
+            return lookups.find(self._db, key)
+
+    def learned(self, provider: str, model: str) -> Calibration:
+        """What earlier runs have learned of a model; nothing for a new one."""
+        with translated(self.path):
+            from agentctl.store import calibration  # as above
+
+            return calibration.learned(self._db, provider, model)
+
+    def learn(self, provider: str, model: str, news: Calibration) -> None:
+        """Add what a run has learned of a model."""
+        with self._transaction() as db:
+            from agentctl.store import calibration  # as above
+
+            calibration.learn(db, provider, model, news)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -107,10 +107,12 @@ def spec_of(
     repeat: Repeat,
     changes: bool,
     timeout_ms: Millis | None = None,
+    lookup: bool = False,
 ) -> ToolSpec:
     """Make a tool's spec; its JSON schema comes from the argument Struct.
 
-    Without `timeout_ms` the time-out is that of the category.
+    Without `timeout_ms` the time-out is that of the category. With `lookup` its results say what
+    they were got from (`ports.ToolResult.proof`).
     """
     schema = msgspec.json.schema(arguments)
     (flat,) = schema["$defs"].values()
@@ -130,6 +132,7 @@ def spec_of(
         repeat=repeat,
         changes=changes,
         timeout_ms=usual_ms if timeout_ms is None else timeout_ms,
+        lookup=lookup,
     )
 
 

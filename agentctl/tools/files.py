@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
-from agentctl.tools import textfile
+from agentctl.tools import proofs, textfile
 from agentctl.tools.base import (
     Arguments,
     BuiltIn,
@@ -45,12 +45,20 @@ class ReadFile(BuiltIn[ReadFileArguments]):
         category="file",
         repeat="safe",
         changes=False,
+        lookup=True,
     )
+
+    def __init__(self, now: proofs.NowNs = proofs.now_ns) -> None:
+        """`now` tells nanoseconds since the epoch; a test may hold its own clock."""
+        self._now = now
 
     async def act(self, arguments: ReadFileArguments, context: ToolContext) -> ToolResult:
         """Return the text. Raises ToolError if there is none to return."""
         path = inside(context, arguments.path)
         name = relative(context, path)
+        proof = proofs.of_file(path, self._now)
+        if context.earlier is not None and proofs.holds(proof, context):
+            return ToolResult(context.earlier.text, proof=proof, again=True)
         with told(name):
             large = arguments.lines > 0 and path.stat().st_size > textfile.MAX_READ_BYTES
         if large:
@@ -58,7 +66,7 @@ class ReadFile(BuiltIn[ReadFileArguments]):
         else:
             whole = textfile.load(path, name).text
             text = line_range(whole, arguments.start_line, arguments.lines)
-        return ToolResult(text or "(the file is empty)")
+        return ToolResult(text or "(the file is empty)", proof=proof)
 
 
 class WriteFileArguments(Arguments, frozen=True):
@@ -154,6 +162,7 @@ class ListDir(BuiltIn[ListDirArguments]):
         category="file",
         repeat="safe",
         changes=False,
+        lookup=True,
     )
 
     async def act(self, arguments: ListDirArguments, context: ToolContext) -> ToolResult:
@@ -161,7 +170,7 @@ class ListDir(BuiltIn[ListDirArguments]):
         path = inside(context, arguments.path)
         with told(arguments.path), os.scandir(path) as entries:
             lines = [_entry_line(entry) for entry in sorted(entries, key=lambda each: each.name)]
-        return ToolResult("\n".join(lines) or "(the folder is empty)")
+        return proofs.of_text("\n".join(lines) or "(the folder is empty)", context)
 
 
 def _entry_line(entry: os.DirEntry[str]) -> str:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 import zlib
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
+from agentctl.core.values import Millis
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
+from agentctl.tools import validators
 from agentctl.tools.addresses import is_public
 from agentctl.tools.base import Arguments, BuiltIn, shown, spec_of
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 MAX_BODY_BYTES = 2_000_000
@@ -24,6 +30,7 @@ MAX_ADDRESSES = 4
 CONNECT_S = 3.0
 """Longest wait for a connection; all addresses together take less than the call may."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_UNCHANGED = 304
 
 
 class HttpGetArguments(Arguments, frozen=True):
@@ -41,6 +48,8 @@ class Page(Struct, frozen=True):
     """Content type, without its parameters, in lower case."""
     charset: str
     location: str
+    headers: Mapping[str, str]
+    """By name in lower case."""
     body: bytes
     cut: bool
 
@@ -56,30 +65,50 @@ class HttpGet(BuiltIn[HttpGetArguments]):
         category="http",
         repeat="safe",
         changes=False,
+        lookup=True,
     )
 
-    def __init__(self, *, allow_private: bool = False) -> None:
-        """`allow_private` is for tests: it lets every address pass."""
+    def __init__(
+        self,
+        *,
+        allow_private: bool = False,
+        now_ms: Callable[[], Millis] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """Both are for tests: `allow_private` lets every address pass, `now_ms` holds a clock."""
         self._allow_private = allow_private
+        self._now_ms = now_ms
+        self._tls: ssl.SSLContext | None = None
 
     async def act(self, arguments: HttpGetArguments, context: ToolContext) -> ToolResult:
         """Return status, content type and text. Raises ToolError if no answer came."""
         # Heavy, and most runs need it for their provider only or not at all.
         import httpx2
 
+        earlier = context.earlier
+        known = validators.read(earlier.proof) if earlier is not None else None
+        if earlier is not None and known is not None and self._now_ms() < known.fresh_until_ms:
+            return ToolResult(earlier.text, proof=earlier.proof, again=True)
+        # Calls share what is trusted, which takes 18 ms to read, but never a connection: two hosts
+        # may have one address, and each must show its own certificate.
+        self._tls = self._tls or httpx2.create_ssl_context(trust_env=False)
         try:
             # No proxy and no .netrc from the environment: the checked address is the one reached.
             async with httpx2.AsyncClient(
                 trust_env=False,
+                verify=self._tls,
                 headers={"User-Agent": "agentctl", "Accept-Encoding": "gzip"},
                 # The call's own time-out bounds the rest, so that raising it has an effect.
                 timeout=httpx2.Timeout(None, connect=CONNECT_S),
             ) as client:
                 url = httpx2.URL(arguments.url)
-                for _ in range(MAX_REDIRECTS + 1):
-                    page = await self._fetch(client, url)
+                for hop in range(MAX_REDIRECTS + 1):
+                    same = known is not None and known.url == str(url)
+                    asked = known.headers() if same and known is not None else {}
+                    page = await self._fetch(client, url, asked)
+                    if page.status == _UNCHANGED and asked and earlier is not None:
+                        return ToolResult(earlier.text, proof=earlier.proof, again=True)
                     if page.status not in _REDIRECTS or not page.location:
-                        return _result(page, url)
+                        return self._result(page, url, redirected=hop > 0)
                     url = url.join(page.location)
         except (httpx2.InvalidURL, ValueError) as error:  # a bad redirect is a plain ValueError
             raise ToolError(f"That is not a URL that can be fetched: {error}") from error
@@ -88,7 +117,17 @@ class HttpGet(BuiltIn[HttpGetArguments]):
             raise ToolError(f"{shown(str(url))} could not be fetched: {reason}") from error
         raise ToolError(f"{shown(arguments.url)} redirects more than {MAX_REDIRECTS} times.")
 
-    async def _fetch(self, client: httpx2.AsyncClient, url: httpx2.URL) -> Page:
+    def _result(self, page: Page, url: httpx2.URL, *, redirected: bool) -> ToolResult:
+        """Put a page into words; only a whole one without an error may be given again."""
+        text, is_ok = _in_words(page, url), page.status < 400
+        if page.status != 200 or page.cut:
+            return ToolResult(text, is_ok)
+        found = validators.of_page(str(url), page.headers, self._now_ms(), redirected=redirected)
+        return ToolResult(text, is_ok, validators.written(found) if found is not None else "")
+
+    async def _fetch(
+        self, client: httpx2.AsyncClient, url: httpx2.URL, more: Mapping[str, str]
+    ) -> Page:
         """Get one hop from an address that was checked. Raises ToolError or httpx2.HTTPError."""
         import httpx2
 
@@ -99,7 +138,7 @@ class HttpGet(BuiltIn[HttpGetArguments]):
                 async with client.stream(
                     "GET",
                     url.copy_with(host=address),
-                    headers={"Host": url.netloc.decode("ascii")},
+                    headers={"Host": url.netloc.decode("ascii"), **more},
                     extensions={"sni_hostname": url.raw_host.decode("ascii")},
                 ) as response:
                     return await _read(response)
@@ -145,12 +184,13 @@ async def _read(response: httpx2.Response) -> Page:
         kind=kind,
         charset=response.charset_encoding or "utf-8",
         location=response.headers.get("location", ""),
+        headers=dict(response.headers),
         body=bytes(body[:MAX_BODY_BYTES]),
         cut=len(body) > MAX_BODY_BYTES,
     )
 
 
-def _result(page: Page, url: httpx2.URL) -> ToolResult:
+def _in_words(page: Page, url: httpx2.URL) -> str:
     """Put a page into words."""
     head = f"{page.status} {shown(page.reason)} {shown(str(url))}\n{shown(page.kind)}".rstrip()
     if b"\0" in page.body[:8192]:
@@ -167,4 +207,4 @@ def _result(page: Page, url: httpx2.URL) -> ToolResult:
             text = page_text(text)
         if page.cut:
             text += f"\n[cut at {MAX_BODY_BYTES:,} bytes]"
-    return ToolResult(f"{head}\n\n{text}", ok=page.status < 400)
+    return f"{head}\n\n{text}"

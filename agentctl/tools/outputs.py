@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
+from agentctl.tools import proofs
 from agentctl.tools.base import Arguments, BuiltIn, FirstLine, line_range, shown, spec_of
 
 WRAP_CHARS = 1_000
@@ -33,6 +34,7 @@ class ReadOutput(BuiltIn[ReadOutputArguments]):
         category="file",
         repeat="safe",
         changes=False,
+        lookup=True,
     )
 
     async def act(self, arguments: ReadOutputArguments, context: ToolContext) -> ToolResult:
@@ -40,4 +42,5 @@ class ReadOutput(BuiltIn[ReadOutputArguments]):
         text = context.read_stored(arguments.id)
         if text is None:
             raise ToolError(f"No stored output has the id {shown(arguments.id)}.")
-        return ToolResult(line_range(text, arguments.start_line, arguments.lines, wrap=WRAP_CHARS))
+        part = line_range(text, arguments.start_line, arguments.lines, wrap=WRAP_CHARS)
+        return proofs.of_text(part, context)

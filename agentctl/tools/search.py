@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
+from agentctl.tools import proofs
 from agentctl.tools.base import Arguments, BuiltIn, PathText, inside, shown, spec_of, told
 from agentctl.tools.process import Command
 from agentctl.tools.treeworker import Tree, matches
@@ -39,6 +40,7 @@ class FindFiles(BuiltIn[FindFilesArguments]):
         category="file",
         repeat="safe",
         changes=False,
+        lookup=True,
     )
 
     async def act(self, arguments: FindFilesArguments, context: ToolContext) -> ToolResult:
@@ -62,7 +64,7 @@ class FindFiles(BuiltIn[FindFilesArguments]):
             lines.append(f"[stopped after {MAX_FOUND:,} files: narrow the pattern or path]")
         if tree.note():
             lines.append(tree.note())
-        return ToolResult("\n".join(lines))
+        return proofs.of_text("\n".join(lines), context)
 
 
 class SearchTextArguments(Arguments, frozen=True):
@@ -87,7 +89,12 @@ class SearchText(BuiltIn[SearchTextArguments]):
         category="file",
         repeat="safe",
         changes=False,
+        lookup=True,
     )
+
+    def __init__(self, now: proofs.NowNs = proofs.now_ns) -> None:
+        """`now` tells nanoseconds since the epoch; a test may hold its own clock."""
+        self._now = now
 
     async def act(self, arguments: SearchTextArguments, context: ToolContext) -> ToolResult:
         """The hits in order of path and line. Raises ToolError, e.g. for a bad pattern."""
@@ -95,6 +102,10 @@ class SearchText(BuiltIn[SearchTextArguments]):
         with told(arguments.path):
             is_folder = target.is_dir()
             target.stat()
+        now = self._now
+        proof = await proofs.of_tree(target, now) if is_folder else proofs.of_file(target, now)
+        if context.earlier is not None and proofs.holds(proof, context):
+            return ToolResult(context.earlier.text, proof=proof, again=True)
         top = target if is_folder else target.parent
         command = Command(
             [
@@ -116,7 +127,7 @@ class SearchText(BuiltIn[SearchTextArguments]):
         text = command.output.rstrip("\n")
         if code != 0:
             raise ToolError(text or "The search broke off.")
-        return ToolResult(text)
+        return ToolResult(text, proof=proof)
 
 
 def _base(context: ToolContext, top: Path) -> str:

@@ -111,7 +111,11 @@ def read_text(path: str, tree: Tree) -> str | None:
         if found.st_size > MAX_FILE_BYTES:
             tree.leave_out("files over 10 MB")
             return None
-        data = file.read(MAX_FILE_BYTES)
+        try:
+            data = file.read(MAX_FILE_BYTES)
+        except OSError:  # some that the system makes up can be opened and not read
+            tree.leave_out("unreadable files")
+            return None
     if b"\0" in data[:8192]:
         tree.leave_out("binary files")
         return None

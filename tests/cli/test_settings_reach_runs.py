@@ -61,7 +61,8 @@ def test_every_variable_reaches_the_task(place: Place) -> None:
     assert limits["day_cost_micros"] == 20_000_000
     assert limits["task_tokens"] == 77_000
     assert (event["account"], event["tier"]) == ("team-a", "pro")
-    assert event["context"] == {"max_tokens": 9_000, "keep_user": 4, "keep_assistant": 6}
+    window = {"max_tokens": 9_000, "keep_user": 4, "keep_assistant": 6, "name": "window"}
+    assert event["context"] == window
 
 
 def test_a_flag_beats_a_variable_beats_the_project_beats_the_user(place: Place) -> None:

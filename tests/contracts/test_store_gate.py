@@ -116,6 +116,19 @@ def test_a_day_is_the_sum_of_its_minutes_whatever_their_hours(tasks: Tasks, seed
         assert (shared.day_spent_micros, shared.day_opens_ms) == (spent, opens)
 
 
+def test_what_open_calls_have_reserved_is_told_apart_for_five_minutes(tasks: Tasks) -> None:
+    def under_way(after_ms: int) -> int:
+        found: int = tasks.store.shared("default", (), NOW + after_ms).under_way_micros
+        return found
+
+    tasks.ask("t1", micros=600)
+    tasks.ask("t2", micros=50)
+    assert under_way(1) == 650
+    tasks.fact(answer(100), "t1")
+    assert under_way(1) == 50
+    assert under_way(5 * MINUTE_MS) == 0
+
+
 # --- pace ---------------------------------------------------------------------------------------
 
 
@@ -214,6 +227,18 @@ def test_exactly_one_may_try_again_and_its_success_frees_all(tasks: Tasks) -> No
     tasks.fact(answer(0), "t1", NOW + 31_000)
     assert tasks.circuit(NAME) == Circuit()
     assert tasks.ask("t2", NOW + 31_000, free) == ""
+
+
+def test_only_the_one_that_tries_frees_its_place_when_it_is_cut(tasks: Tasks) -> None:
+    assert tasks.store.create("t3", CREATED, NOW)
+    assert tasks.ask("t3", NOW - 1) == ""  # sent before the circuit opened, and still under way
+    opened(tasks)
+    free, cut = Gate(breaker=GATE.breaker), e.ModelFailed("interrupted", "cut", retriable=True)
+    assert tasks.ask("t1", NOW + 30_000, free) == ""
+    tasks.fact(cut, "t3", NOW + 30_001)
+    assert tasks.ask("t2", NOW + 30_002, free) == "circuit"
+    tasks.fact(cut, "t1", NOW + 30_003)
+    assert tasks.ask("t2", NOW + 30_004, free) == ""
 
 
 def test_a_failed_try_shuts_it_for_the_reset_time(tasks: Tasks) -> None:

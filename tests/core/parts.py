@@ -131,4 +131,5 @@ def policies() -> st.SearchStrategy[ContextPolicy]:
         max_tokens=st.integers(1, 1_500),
         keep_user=st.integers(0, 3),
         keep_assistant=st.integers(0, 3),
+        name=st.sampled_from(("auto", "window", "none")),
     )

@@ -6,17 +6,21 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentctl.core import context_auto
 from agentctl.core import events as e
 from agentctl.core.context import (
+    after,
     estimate_tokens,
-    plan,
+    expected_tokens,
     shortened,
     size_bytes,
+    stored,
     stub,
+    with_short_arguments,
 )
 from agentctl.core.state import State, apply, fold
-from agentctl.core.values import ContextPolicy, Message, ToolCall, Usage
-from tests.core.parts import START_MS, asked, created, policies, recorded
+from agentctl.core.values import ContextPolicy, Message, Quote, ToolCall, Usage
+from tests.core.parts import START_MS, asked, created, policies, recorded, view
 
 BYTES_PER_KTOKEN = 3_400
 LONG = "long " * 300
@@ -30,18 +34,10 @@ def sizes(messages: Sequence[Message]) -> list[int]:
 
 def due(state: State) -> e.ContextPruned | None:
     """The prune that `decide` would record now."""
-    estimated = estimate_tokens(
-        state.sent_bytes, state.anchor_tokens, state.anchor_bytes, 50, BYTES_PER_KTOKEN
-    )
-    return plan(
-        state.messages,
-        state.sizes_bytes,
-        state.policy,
-        state.mask_before,
-        state.drop_before,
-        estimated,
-        BYTES_PER_KTOKEN,
-    )
+    known = state.sent_bytes, state.anchor_tokens, state.anchor_bytes, 50, BYTES_PER_KTOKEN
+    quote = Quote(estimate_tokens(*known), 0, 0, 0, expected_tokens=expected_tokens(*known))
+    seen = view(now_ms=START_MS, quote=quote, bytes_per_ktoken=BYTES_PER_KTOKEN)
+    return context_auto.due(state, seen, overflow=False)
 
 
 class Talk:
@@ -58,22 +54,27 @@ class Talk:
 
     def turn(self, number: int, results: list[int]) -> None:
         self.ask()
-        calls = tuple(ToolCall(f"c{number}-{n}", "look", '{"n":1}') for n in range(len(results)))
+        long = "new_words " * (number % 3 * 60)
+        given = f'{{"path":"src/a_{number % 5}.py","text":"{long}"}}'
+        calls = tuple(ToolCall(f"c{number}-{n}", "look", given) for n in range(len(results)))
         text = "thinking" if calls else ""
         usage = Usage(input=self.state.sent_bytes * 1000 // BYTES_PER_KTOKEN + 50, output=9)
         self.say(asked(number), e.ModelAnswered(Message("assistant", text, calls), usage, "end", 0))
         for made, result in zip(calls, results, strict=True):
-            self.say(e.ToolEnded(made.id, "look", "r" * result))
+            status = "error" if result % 3 == 0 else "ok"
+            self.say(e.ToolEnded(made.id, "look", f"src/a_{number}.py {'r' * result}", status))
 
     def ask(self) -> None:
-        before = (0, 0)
+        before = (0, 0, 0)
         while (prune := due(self.state)) is not None:
-            now = (prune.mask_before, prune.drop_before)
-            assert now > before, "a prune always goes further than the one before"
-            before = now
+            now = (prune.mask_before, prune.args_before, prune.drop_before)
+            size = self.state.sent_bytes
+            assert all(new >= old for new, old in zip(now, before, strict=True))
             self.prunes += 1
             self.say(prune)
-            again = shortened(self.state.messages, *now, self.state.policy.keep_user)
+            assert now > before or self.state.sent_bytes < size, "a prune changes something"
+            before = now
+            again = after(self.state.messages, prune, self.state.policy.keep_user)
             assert self.state.sent == again, "what is sent follows from the log alone"
         self.requests.append((self.prunes, list(self.state.sent)))
 
@@ -173,15 +174,15 @@ def test_when_nothing_more_can_go_the_rest_is_sent_as_it_is(
 
 
 def test_a_prune_frees_a_large_piece_so_that_it_is_seldom() -> None:
-    made = talk(ContextPolicy(max_tokens=2_000, keep_assistant=1), [[300]] * 60)
+    made = talk(ContextPolicy(2_000, 10**6, 1, "window"), [[300]] * 60)
     assert 1 <= made.prunes <= 15
     assert len(made.state.sent) < len(made.state.messages)
 
 
 def test_old_outputs_go_before_old_turns() -> None:
-    made = Talk(ContextPolicy(max_tokens=1_800, keep_assistant=1))
+    made = Talk(ContextPolicy(6_000, 10**6, 1, "window"))
     for number in range(1, 4):
-        made.turn(number, [2_000])
+        made.turn(number, [6_000])
     made.ask()
     assert made.state.mask_before == 5
     assert made.state.drop_before == 0
@@ -189,7 +190,7 @@ def test_old_outputs_go_before_old_turns() -> None:
 
 def test_keeping_no_turn_keeps_the_last_one_all_the_same() -> None:
     """The model has not read its results yet."""
-    none, one = (talk(ContextPolicy(2_000, 0, keep), [[300]] * 30) for keep in (0, 1))
+    none, one = (talk(ContextPolicy(2_000, 0, keep, "window"), [[300]] * 30) for keep in (0, 1))
     assert none.prunes > 0
     assert none.state.sent == one.state.sent
 
@@ -244,3 +245,40 @@ def test_an_estimate_is_never_below_nothing() -> None:
 def test_what_was_left_out_is_not_taken_for_heavier_than_the_rest() -> None:
     """A tokenizer of 8 bytes a token, an estimate of 3.4: half the bytes are half the tokens."""
     assert estimate_tokens(80_000, 20_000, 160_000, 0, 3_400) >= 10_000
+
+
+def test_long_arguments_of_an_old_call_are_cut_and_can_be_read_again() -> None:
+    long = ToolCall("c1", "write", '{"path":"a.py","text":"' + "word " * 500 + '"}')
+    short = with_short_arguments(Message("assistant", "so", (long,)))
+    (cut,) = short.calls
+    assert cut.arguments.startswith('{"path":"a.py","text":"word word')
+    assert "read_output(id='args:c1')" in cut.arguments
+    assert len(cut.arguments) < 400
+    assert stored([Message("assistant", "", (long,))], "args:c1") == long.arguments
+
+
+def test_short_arguments_are_left_and_broken_ones_do_no_harm() -> None:
+    brief = Message("assistant", "", (ToolCall("c1", "look", '{"path":"a"}'),))
+    assert with_short_arguments(brief) is brief
+    broken = Message("assistant", "", (ToolCall("c1", "look", "{" * 999),))
+    assert with_short_arguments(broken).calls[0].arguments == "{}"
+
+
+def test_what_is_kept_stays_whole_wherever_it_stands() -> None:
+    messages = [Message("user", "goal")]
+    for n in range(4):
+        messages += [
+            Message("assistant", "", (ToolCall(f"c{n}", "look"),)),
+            Message("tool", LONG, call_id=f"c{n}"),
+        ]
+    sent = shortened(messages, 7, 5, 9, kept={3, 4}, note="what was there")
+    assert sent[1] == Message("user", "what was there")
+    assert sent[2:4] == messages[3:5]
+    assert sent[5] == stub(messages[6])
+    assert sent[6:] == messages[7:]
+
+
+def test_after_a_prune_the_expected_input_shrinks_with_the_text() -> None:
+    assert expected_tokens(50_000, 21_000, 100_000, 1_000, 3_400) == 11_000
+    assert expected_tokens(103_400, 21_000, 100_000, 1_000, 3_400) == 22_000
+    assert expected_tokens(3_400, 0, 0, 1_000, 3_400) == 2_000

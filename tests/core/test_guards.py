@@ -93,6 +93,36 @@ def test_the_day_is_shared_too_and_a_call_dearer_than_its_limit_never_fits() -> 
     assert never.wake_ms == 0
 
 
+def test_reserves_of_calls_that_are_under_way_are_waited_for() -> None:
+    """Ten runs at once must not end each other by what they have only reserved."""
+    limits = Limits(hour_cost_micros=100_000)
+    busy = view(quote=PAID, shared=Shared(95_000, START_MS, under_way_micros=90_000))
+    wait = cost.check(state(limits), busy, 4_000)
+    assert isinstance(wait, Deny)
+    assert (wait.patient, wait.brief, wait.wake_ms) == (True, True, busy.now_ms + 2_000)
+    spent = view(quote=PAID, shared=Shared(95_000, START_MS, under_way_micros=0))
+    refused = cost.check(state(limits), spent, 4_000)
+    assert isinstance(refused, Deny)
+    assert not refused.patient
+
+
+def test_an_answer_is_not_cut_short_for_what_others_have_only_reserved() -> None:
+    limits = Limits(hour_cost_micros=100_000)
+    room = 100_000 - 3_000 - 1_000 * 15
+    busy = view(quote=PAID, shared=Shared(room, START_MS, under_way_micros=room))
+    assert isinstance(cost.check(state(limits), busy, 4_000), Deny)
+    spent = view(quote=PAID, shared=Shared(room, START_MS))
+    assert cost.check(state(limits), spent, 4_000) == 1_000
+
+
+def test_the_tasks_own_limit_does_not_wait_for_others() -> None:
+    limits = Limits(task_cost_micros=LEAST - 1)
+    busy = view(quote=PAID, shared=Shared(90_000, START_MS, under_way_micros=90_000))
+    refused = cost.check(state(limits), busy, 4_000)
+    assert isinstance(refused, Deny)
+    assert not refused.patient
+
+
 def test_a_step_may_cost_no_more_than_its_own_limit() -> None:
     limits = Limits(step_cost_micros=LEAST)
     assert cost.check(state(limits, spent_micros=10**5), view(quote=PAID), 4_000) == 256

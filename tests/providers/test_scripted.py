@@ -265,6 +265,7 @@ def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:
         ({"turns": [{"text": "a"}, {"txt": "b"}]}, "$.turns[1]"),
         ({"turns": [{"calls": [{"name": 5}]}]}, "$.turns[0].calls[0].name"),
         ({"turns": [{"usage": {"input": -1}}]}, "$.turns[0].usage.input"),
+        ({"turns": [{"usage": {"output": 10**13}}]}, "$.turns[0].usage.output"),
         ({"turns": [{"usage": {"input": 1, "cache_read": 2}}]}, "$.turns[0].usage"),
         ({"turns": [{"usage": {"reasoning": 2}}]}, "$.turns[0].usage"),
         ({"turns": [{"fault": "fire"}]}, "$.turns[0].fault"),

@@ -12,7 +12,8 @@ from agentctl.core.decide import DENIED, DENIED_BY_USER, UNKNOWN
 from agentctl.core.state import EMPTY_NUDGE, LENGTH_NUDGE, fold
 from agentctl.core.values import Limits, Message, ToolCall, ToolSpec
 from agentctl.errors import StoreError
-from tests.run.parts import Do, Life, Listen, Play, call, says
+from agentctl.ports import Answer
+from tests.run.parts import Do, Life, Listen, Play, call, now_ms, says
 
 # --- steps and commits --------------------------------------------------------------------------
 
@@ -294,6 +295,25 @@ def test_a_clock_that_was_set_back_does_not_set_the_log_back() -> None:
     life.drive(Play(says("done")))
     times = [record.at_ms for record in life.store.read("t1")]
     assert times == sorted(times)
+
+
+def test_a_clock_set_forward_elsewhere_neither_stops_time_nor_uses_it_up() -> None:
+    life = Life(limits=Limits(wall_ms=60_000))
+    hour_ms = 3_600_000
+
+    def others_write(_context: object) -> str:
+        changed = e.LimitChanged(Limits(wall_ms=60_000))
+        life.store.append("t1", None, [changed], now_ms() + hour_ms)
+        return "done"
+
+    async def slow() -> Answer:
+        await asyncio.sleep(5)
+        return says("done")
+
+    state = life.drive(Play(says("", call()), slow), [Do("look", others_write)])
+    assert state.status == "done"
+    told, *_, last = life.store.read("t1")[-4:]
+    assert last.at_ms >= told.at_ms + 5_000
 
 
 # --- limits -------------------------------------------------------------------------------------

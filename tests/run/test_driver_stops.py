@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from agentctl.core import events as e
-from agentctl.core.values import Limits
-from agentctl.run.driver import CUT
+from agentctl.core.decide import CUT
+from agentctl.core.values import Limits, Message, Usage
 from tests.run.parts import Do, Life, Listen, Play, busy, call, forever, now_ms, says
 from tests.sim.life import START_MS
 
@@ -128,6 +128,21 @@ def test_an_hour_that_others_have_used_up_stops_the_task() -> None:
     assert state.stopped.wake_ms > START_MS
 
 
+def test_what_others_have_only_reserved_is_waited_for_and_is_no_violation() -> None:
+    """Runs side by side must not end each other by their reserves."""
+    life = Life(limits=Limits(hour_cost_micros=50_000))
+    life.store.create("t2", life.store.read("t1")[0].event, START_MS)
+    life.store.append("t2", 1, [], START_MS, intents=[e.ModelAsked(1, "s", "s", 49_000, 9, 9)])
+    answered = e.ModelAnswered(Message("assistant", "hi"), Usage(input=9), "end", 100)
+    provider = Play(says("done"))
+    state = life.drive(
+        provider, at={7.0: lambda: life.store.append("t2", None, [answered], now_ms())}
+    )
+    assert (state.status, len(provider.requests)) == ("done", 1)
+    assert 7 <= (provider.at_ms[0] - START_MS) / 1000 <= 11
+    assert life.events(e.LimitReached) == []
+
+
 def spent_meanwhile(micros: int) -> tuple[Life, Play, str]:
     """Another task spends while a tool of ours runs, after the hour was last looked at."""
     life = Life(limits=Limits(hour_cost_micros=200_000))
@@ -161,6 +176,8 @@ def test_limits_that_come_with_the_commit_before_a_wait_are_heard_before_it() ->
     life = Life(limits=limits)
     life.store.create("t2", life.store.read("t1")[0].event, START_MS)
     life.store.append("t2", 1, [], START_MS, intents=[e.ModelAsked(1, "s", "s", 49_000, 9, 9)])
+    paid = e.ModelAnswered(Message("assistant", "hi"), Usage(input=9), "end", 49_000)
+    life.store.append("t2", None, [paid], START_MS)
     plain = life.store.append
 
     def raised_just_before(task_id: str, expected: Any, facts: Any, *rest: Any, **more: Any) -> Any:

@@ -175,6 +175,27 @@ def test_an_earlier_answer_stands_for_one_call_and_the_chosen_model_is_asked_nex
     assert askers(life) == ["sim", "sim", "sim2", "sim2", CACHED, "sim"]
 
 
+def test_with_reuse_an_equal_request_is_not_paid_twice() -> None:
+    first, second = Life(reuse=True), Life(reuse=True)
+    paid = first.drive(Play(says("looking", call()), says("done")), [Do("look")], others={})
+    second.store.logs["t0"] = first.store.logs["t1"]
+    again = Play(says("never asked"))
+    state = second.drive(again, [Do("look")], others={"cached/answer": cached(second)})
+    assert (state.status, state.answer, len(again.requests)) == ("done", "done", 0)
+    assert (state.spent_micros, state.spared_micros) == (0, paid.spent_micros)
+    assert paid.spent_micros > 0
+
+
+def test_with_reuse_the_model_is_asked_from_the_first_difference_on() -> None:
+    first, second = Life(reuse=True), Life(reuse=True)
+    first.drive(Play(says("looking", call()), says("done")), [Do("look")], others={})
+    second.store.logs["t0"] = first.store.logs["t1"]
+    again = Play(says("it is otherwise now"))
+    others = {"cached/answer": cached(second)}
+    state = second.drive(again, [Do("look", lambda _: "something new")], others=others)
+    assert (state.answer, askers(second)) == ("it is otherwise now", [CACHED, "sim"])
+
+
 def test_an_answer_to_another_request_is_not_used() -> None:
     earlier = life_with()
     earlier.drive(Play(says("forty-two")), [Do("another tool")], others={})

@@ -132,6 +132,7 @@ async def _process(
         ask=_answers(rng) if rng.random() < 0.5 else None,
         jitter=rng.random,
         others={OTHER: Mind(other, SimPricer(), SimCounter()), "cached/answer": _cached(store)},
+        lookup_ttl_ms=rng.choice((None, 0, 0)),
     )
     try:
         policy = rng.choice(("tell", "skip", "ask"))

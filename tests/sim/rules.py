@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentctl.core import events as e
 from agentctl.core.limits import ceil_div
+from agentctl.core.lookups import Lookup
 from agentctl.core.values import Limits, Rates, ToolSpec, Usage
 from agentctl.ports import Request
 
@@ -106,6 +107,13 @@ class Watcher:
         self.effects[call_id] = self.effects.get(call_id, 0) + 1
         once = spec.repeat != "unsafe" or self.effects[call_id] == 1
         self.require(once, "2: no unsafe effect happens twice")
+
+    def given_again(self, earlier: Lookup) -> None:
+        ends = [r.event for r in self.log if isinstance(r.event, e.ToolEnded)]
+        found = [end for end in ends if end.call_id == earlier.call_id and end.lookup]
+        self.require(bool(found), "1: only a result on disk is given again")
+        whole = len(earlier.text) == int(found[0].proof)
+        self.require(whole and found[0].status == "ok", "1: a result is given again whole")
 
     # --- the log ---
 

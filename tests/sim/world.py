@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.lookups import Lookup
 from agentctl.core.rows import Appended
 from agentctl.core.values import Message, Rates, Shared, ToolCall, ToolSpec, Usage
 from agentctl.errors import ProviderError, ToolError
@@ -19,7 +20,7 @@ from tests.sim.rules import Watcher
 
 TASK = "t1"
 SPECS = (
-    ToolSpec("look", "", "{}", category="file", repeat="safe", changes=False),
+    ToolSpec("look", "", "{}", category="file", repeat="safe", changes=False, lookup=True),
     ToolSpec("put", "", "{}", repeat="idempotent"),
     ToolSpec("act", "", "{}", repeat="unsafe", timeout_ms=20_000),
 )
@@ -93,6 +94,9 @@ class ProcessStore:
 
     def output(self, ref: str) -> str | None:
         return self.memory.output(ref)
+
+    def looked_up(self, key: str) -> Lookup | None:
+        return self.memory.looked_up(key)
 
 
 class SimProvider:
@@ -183,7 +187,11 @@ class SimTool:
             raise ToolError("it did not work")
         if rng.random() < 0.05:
             raise RuntimeError("a defect in the tool")
-        return ToolResult("x" * rng.choice((3, 900, 40_000)))
+        if context.earlier is not None and rng.random() < 0.7:
+            self.watcher.given_again(context.earlier)
+            return ToolResult(context.earlier.text, proof=context.earlier.proof, again=True)
+        text = "x" * rng.choice((3, 900, 40_000))
+        return ToolResult(text, proof=str(len(text)) if self.spec.lookup else "")
 
     async def close(self) -> None:
         return None

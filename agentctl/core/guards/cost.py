@@ -9,6 +9,13 @@ from agentctl.core.limits import MTOK, ceil_div
 from agentctl.core.state import State
 from agentctl.core.values import Micros, Millis, Quote, View
 
+ROOMY_TOKENS = 4_096
+"""Rather than ask for a shorter answer than this, wait for calls of others to end."""
+WINDOWS = ("hour_cost_micros", "day_cost_micros")
+"""Limits that calls of other tasks fill and free."""
+LOOK_MS = 2_000
+"""How soon to look again whether calls that are under way have left some room."""
+
 
 def reserve_micros(quote: Quote, output_cap: int) -> Micros | None:
     """Worst cost of a call with this output cap; None when no price is known."""
@@ -29,7 +36,17 @@ def check(state: State, view: View, output_cap: int) -> int | Deny:
     least = reserve_micros(quote, min(quote.min_output, output_cap)) or 0
     if not least:  # what is free passes every limit
         return output_cap
+    wanted = reserve_micros(quote, min(ROOMY_TOKENS, output_cap)) or 0
     for name, used, cap, opens_ms in caps(state, view):
+        busy = view.shared.under_way_micros if name in WINDOWS else 0
+        later = min(wanted, cap - used + busy)  # what is left for us if those turn out cheap
+        if busy and cap - used < later >= least:
+            # They will cost less than was reserved, and soon.
+            reason = "calls of other tasks that are under way might cost what is left"
+            soon_ms = view.now_ms + LOOK_MS
+            return Deny(
+                "cost", name, used, cap, wanted, reason, "micros", soon_ms, patient=True, brief=True
+            )
         if used + least > cap:
             reason = "the next call might cost more than is left"
             # A call dearer than the whole limit never fits, however long one waits.

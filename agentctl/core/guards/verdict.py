@@ -21,6 +21,8 @@ class Deny(Struct, frozen=True):
     """When the limit will allow more by itself; 0: never."""
     patient: bool = False
     """It opens so soon that waiting is the answer, whatever --on-limit says."""
+    brief: bool = False
+    """A moment's wait for others, which is no violation of anything."""
 
 
 def strictest(verdicts: Iterable[Deny]) -> Deny | None:

@@ -1,0 +1,60 @@
+"""AGENTS.md: what a project tells every agent that works in it. Part of the system prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentctl.core.sanitize import storable
+from agentctl.errors import UsageError
+
+FILE = "AGENTS.md"
+BYTES_MAX = 65_536
+"""Of all files together: it is sent with every call."""
+HEAD = "Rules of this project, from {}:"
+
+
+def read_rules(cwd: Path) -> str:
+    """Return the rules for this workspace, or an empty string.
+
+    They are those of the workspace and of the folders above it within the same repository, the
+    outermost first. A link that leads out of the repository is not followed: it could be put there
+    to have a file of the user sent to a model. Raises UsageError for what cannot be read.
+    """
+    root = _root(cwd)
+    folders = [folder for folder in (cwd, *cwd.parents) if folder.is_relative_to(root)]
+    parts, left = [], BYTES_MAX
+    for folder in reversed(folders):
+        path = folder / FILE
+        text = _text(path, root, left)
+        if text:
+            parts.append(f"{HEAD.format(path.relative_to(root))}\n{text}")
+            left -= len(text.encode())
+    return "\n\n".join(parts)
+
+
+def _root(cwd: Path) -> Path:
+    """The folder of the repository around the workspace, or the workspace itself."""
+    for folder in (cwd, *cwd.parents):
+        if (folder / ".git").exists():
+            return folder
+    return cwd
+
+
+def _text(path: Path, root: Path, left: int) -> str:
+    try:
+        if not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
+            return ""
+        with path.open("rb") as file:
+            data = file.read(left + 1)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}.",
+            next_step="Mend its rights, or work without it: --no-rules",
+        ) from error
+    if len(data) > left:
+        raise UsageError(
+            f"{path} is too long: all {FILE} files together may have {BYTES_MAX:,} bytes.",
+            kept="Nothing was started.",
+            next_step="Shorten it, or work without it: --no-rules",
+        )
+    return storable(data.decode("utf-8", "replace")).strip()
