@@ -146,20 +146,20 @@ def mind(
     """A model with its prices and its way to count. Raises ProviderError, UsageError."""
     provider = make_provider(name, model, options, warm=warm)
     pricer = pricer_of(provider, limits, options, prices)
-    shape = shape_of(provider, pricer, options.get("base_url", ""))
+    shape = shape_of(provider.name, provider.model, pricer, options.get("base_url", ""))
     if counters is None:
         return Mind(provider, pricer, counting.counter(name, provider.model), shape=shape)
     return Mind(provider, pricer, *counters.make(name, provider.model), shape)
 
 
-def shape_of(provider: Provider, pricer: Pricer, base_url: str) -> Shape:
+def shape_of(provider: str, model: str, pricer: Pricer, base_url: str) -> Shape:
     """What of a model decides when requests to it are shortened: its window and its prices."""
     window = 0
-    if provider.name == "ollama":
+    if provider == "ollama":
         chosen = os.environ.get("OLLAMA_CONTEXT_LENGTH", "")
         window = int(chosen) if chosen.isdecimal() else OLLAMA_WINDOW_TOKENS
-    elif provider.name not in MADE_UP:
-        window = pricing.window(provider.name, provider.model, base_url=base_url) or 0
+    elif provider not in MADE_UP:
+        window = pricing.window(provider, model, base_url=base_url) or 0
     rates = pricer.rates(Usage())
     if rates is None or not rates.input:
         return Shape(window, local=rates is not None)

@@ -43,6 +43,9 @@ class Request(Struct, frozen=True):
     """Give up when the answer has not begun after so long."""
     key: str = ""
     """Hash of the request, as ModelAsked has it."""
+    steady: tuple[int, ...] = (1,)
+    """After so many of the first messages a cache breakpoint is well placed: where what the last
+    prune left as it was ends, and where the next one will begin."""
 
 
 class Answer(Struct, frozen=True):
@@ -199,11 +202,13 @@ class Store(Protocol):
         intents: Sequence[Event] = (),
         gate: Gate = NO_GATE,
         outputs: Sequence[StoredOutput] = (),
+        clock_ms: Millis | None = None,
     ) -> Appended:
         """Write facts, then intents, in one durable transaction.
 
         `expected` is the number of events the caller has seen. If others have written since, or an
-        intent does not pass the gate, all intents are left out.
+        intent does not pass the gate, all intents are left out. `clock_ms` is the machine's time,
+        which others spend by, where the task's own is ahead of it.
         """
         ...
 
@@ -215,8 +220,14 @@ class Store(Protocol):
         """Whether another process may have written since the last call. Cheap."""
         ...
 
-    def shared(self, account: str, categories: Iterable[str], now_ms: Millis) -> Shared:
-        """What all tasks share, with the pace of these categories."""
+    def shared(
+        self,
+        account: str,
+        categories: Iterable[str],
+        now_ms: Millis,
+        clock_ms: Millis | None = None,
+    ) -> Shared:
+        """What all tasks share, with the pace of these categories; `clock_ms` as in `append`."""
         ...
 
     def output(self, ref: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from agentctl.core.sanitize import storable
@@ -17,8 +18,9 @@ def read_rules(cwd: Path) -> str:
     """Return the rules for this workspace, or an empty string.
 
     They are those of the workspace and of the folders above it within the same repository, the
-    outermost first. A link that leads out of the repository is not followed: it could be put there
-    to have a file of the user sent to a model. Raises UsageError for what cannot be read.
+    outermost first. A repository above that belongs to somebody else is none. A link that leads
+    out of the repository is not followed: it could be put there to have a file of the user sent
+    to a model. Raises UsageError for what cannot be read.
     """
     root = _root(cwd)
     folders = [folder for folder in (cwd, *cwd.parents) if folder.is_relative_to(root)]
@@ -34,8 +36,11 @@ def read_rules(cwd: Path) -> str:
 
 def _root(cwd: Path) -> Path:
     """The folder of the repository around the workspace, or the workspace itself."""
+    owners = {cwd.stat().st_uid, getattr(os, "geteuid", int)()}
     for folder in (cwd, *cwd.parents):
-        if (folder / ".git").exists():
+        # In a folder where everybody may write, such as /tmp, a stranger could have put one.
+        mark = folder / ".git"
+        if mark.exists() and mark.stat().st_uid in owners:
             return folder
     return cwd
 

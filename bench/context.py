@@ -21,10 +21,10 @@ from msgspec.structs import replace
 from agentctl import counting
 from agentctl.core import events as e
 from agentctl.core.calibrate import Learner
-from agentctl.core.context import estimate_tokens, expected_tokens, size_bytes
-from agentctl.core.context_auto import due
-from agentctl.core.state import State, apply, say
-from agentctl.core.values import ContextPolicy, Limits, Message, Quote, Rates, Shape, Usage, View
+from agentctl.core.context import expected_tokens, size_bytes
+from agentctl.core.context_replay import MESSAGE_TOKENS, common, shorten, usage_of
+from agentctl.core.state import State, say
+from agentctl.core.values import ContextPolicy, Limits, Message, Quote, Rates, Shape, View
 from agentctl.pricing import cost_of
 from bench.recordings import Line, Recording, lines_of, load, mentions, stitched
 
@@ -46,8 +46,6 @@ WINDOW_TOKENS = 1_000_000
 BYTES_PER_KTOKEN = counting.CLAUDE
 OVERHEAD_TOKENS = 1_500
 """System prompt and tools."""
-MESSAGE_TOKENS = 4
-CACHED_FROM_TOKENS = 1_024
 STEP_MS = 20_000
 PAUSE_MS = 600_000
 START_MS = 1_800_000_000_000
@@ -134,41 +132,33 @@ class Replay:
         prunes = self.sums.prunes
         self._decide()
         sent, before = self._state.sent, self._request
-        same = _common(before, sent)
+        same = common(before, sent)
         if same < len(before) and self.sums.prunes == prunes:
             self.sums.unstable += 1
         self._note_request(before, sent, same)
         total = self._overhead + _total(sent)
-        read = 0 if is_cold or not before else self._overhead + _total(sent[:same])
-        self._price(line, total, read if read >= CACHED_FROM_TOKENS else 0)
+        prefix = self._overhead + _total(sent[:same])
+        self._price(line, total, prefix, warm=bool(before) and not is_cold)
         self.sums.orphans += _orphans(sent)
         self._look_for(line)
         self._request = list(sent)
 
     def _decide(self) -> None:
         """Let the policy shorten the request, as the loop of a run does."""
-        state, began = self._state, time.process_time()
-        while True:
-            known = (state.sent_bytes, state.anchor_tokens, state.anchor_bytes, self._overhead,
-                     BYTES_PER_KTOKEN)  # fmt: skip
-            quote = Quote(estimate_tokens(*known), 0, 0, 0, expected_tokens=expected_tokens(*known))
-            view = replace(self._view, now_ms=self._now_ms, quote=quote)
-            pruned = due(state, view, overflow=False)
-            if pruned is None:
-                break
-            apply(state, pruned, self._now_ms)
-            self.sums.prunes += 1
+        began = time.process_time()
+        view = replace(self._view, now_ms=self._now_ms)
+        self.sums.prunes += shorten(self._state, view, self._overhead)
         self.sums.seconds += time.process_time() - began
 
-    def _price(self, line: Line, total: int, read: int) -> None:
+    def _price(self, line: Line, total: int, prefix: int, *, warm: bool) -> None:
         rates, sums = self._rates, self.sums
         output = _tokens(size_bytes(line.message)) + MESSAGE_TOKENS
-        usage = Usage(total, read, total - read, output)
+        usage = usage_of(total, prefix, output, warm=warm)
         cliff, times = CLIFFS.get(rates.source, (total, 1))
         sums.cost += cost_of(rates, usage) * (times if total > cliff else 1)
         sums.calls += 1
         sums.tokens += total
-        sums.read += read
+        sums.read += usage.cache_read
         sums.largest = max(sums.largest, total)
         self._state.anchor_tokens = total + output
 
@@ -211,15 +201,6 @@ def _tokens(size: int) -> int:
 
 def _total(messages: Sequence[Message]) -> int:
     return sum(_tokens(size_bytes(message)) + MESSAGE_TOKENS for message in messages)
-
-
-def _common(before: Sequence[Message], after: Sequence[Message]) -> int:
-    """How many messages two requests begin with in common."""
-    pairs = zip(before, after, strict=False)
-    return next(
-        (n for n, (old, new) in enumerate(pairs) if old is not new and old != new),
-        min(len(before), len(after)),
-    )
 
 
 def _orphans(messages: Sequence[Message]) -> int:

@@ -108,7 +108,7 @@ def test_what_is_weighed_is_what_is_sent_through_any_number_of_prunes():
         sizes = state.sizes_bytes
         planned = context.plan(
             state.messages, sizes, policy, state.mask_before, state.drop_before,
-            state.sent_bytes, 1000,
+            state.sent_bytes, 1000, state.sent_bytes,
         )  # fmt: skip
         if planned:
             log.say(planned)

@@ -7,8 +7,13 @@ from agentctl.assembly import Counters
 from agentctl.control import Desk
 from agentctl.core import events as e
 from agentctl.core.calibrate import MEMORY_TOKENS, NOTHING, Calibration, Learner
-from agentctl.core.values import Message, Usage
+from agentctl.core.state import fold
+from agentctl.core.values import Message, Rates, Usage
 from agentctl.ports import Answer
+from agentctl.pricing import FixedPricer
+from agentctl.run.perform import quote
+from agentctl.run.world import Mind
+from tests.core.parts import created, recorded
 from tests.run.parts import Do, Life, Play, call, says
 
 MODEL = ("openai", "gpt-5.4")
@@ -100,3 +105,19 @@ def test_learning_costs_no_commit():
         return life.store.commits
 
     assert commits(Learner(3_400)) == commits(None)
+
+
+@pytest.mark.parametrize(("ratio", "is_more"), [(7_000, False), (2_000, True)])
+def test_what_was_learned_of_light_texts_makes_no_reserve_smaller(desk, ratio, is_more):
+    state = fold(recorded(created(goal="g" * 100_000)))
+
+    def reserved() -> int:
+        counter, learner = Counters(desk).make(*MODEL)
+        mind = Mind(Play(), FixedPricer(Rates()), counter, learner)
+        return quote(state, mind, counter.count("o" * 10_000)).input_tokens
+
+    before = reserved()
+    counters = Counters(desk)
+    teach(counters.make(*MODEL)[1], ratio)
+    counters.close()
+    assert reserved() > before if is_more else 0 <= reserved() - before <= 2, "rounding"

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "run": "run:run",
     "list": "control:list_tasks",
     "show": "control:show_task",
+    "context": "context:context",
     "pause": "control:pause",
     "resume": "resume:resume",
     "cancel": "control:cancel",

@@ -40,8 +40,17 @@ def show_task(
     duplicates: Annotated[
         bool, typer.Option("--duplicates", help="Show what it looked up more than once.")
     ] = False,
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Print a tool's whole output, by hash or call id."),
+    ] = None,
 ) -> None:
     """Show a task: goal, state, steps, cost and answer. E.g.: agentctl show @last"""
+    if output is not None:
+        from agentctl.cli.outputs import show_output  # only here
+
+        show_output(task, output, json=json)
+        return
     if duplicates:
         from agentctl.cli.duplicates import show_duplicates  # only here
 

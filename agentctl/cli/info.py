@@ -27,15 +27,18 @@ def info(
         name: {"value": getattr(chosen, key.field), "from": chosen.origins.get(name, "default")}
         for name, key in KEYS.items()
     }
+    values["context"]["value"] = chosen.context().name  # chosen by other settings if not by itself
+    tables = {name: where for name, where in chosen.origins.items() if "." in name}
     sqlite = sqlite_module().sqlite_version
     if json:
-        say_json(
-            {"version": __version__, "sqlite": sqlite, "settings": values, "paths": chosen.paths()}
-        )
+        about = {"version": __version__, "sqlite": sqlite}
+        say_json({**about, "settings": values, "tables": tables, "paths": chosen.paths()})
         return
     say(f"agentctl {__version__}, SQLite {sqlite}")
     for name, entry in values.items():
         say(f"  {name:22} {_shown(KEYS[name].field, entry['value']):22} {entry['from']}")
+    for name, where in tables.items():
+        say(f"  {name:45} {where}")
     say("Paths")
     for name, path in chosen.paths().items():
         say(f"  {name:22} {path or '-'}")

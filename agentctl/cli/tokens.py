@@ -138,6 +138,10 @@ def _agreed() -> bool:
 def _model(named: str) -> tuple[str, str]:
     """Provider and model: as named, or as configured. A name without a slash is a model's."""
     if named:
+        if not named.isprintable():
+            raise UsageError(
+                "--model: that is no name of a model.", next_step="Check its spelling."
+            )
         provider, slash, model = named.partition("/")
         return (provider, model) if slash else ("", provider)
     import os  # these, because a named model needs neither

@@ -81,6 +81,11 @@ class Learner:
         """The ratio as it is known now."""
         return bytes_per_ktoken(self._usual, merged(self._known, self.news))
 
+    @property
+    def careful(self) -> int:
+        """The ratio for what limits reserve: texts differ, so none lighter than is usual."""
+        return min(self.bytes_per_ktoken, self._usual)
+
     def hear(
         self, sent_bytes: int, left_out_bytes: int, answer_bytes: int, usage: Usage, *, sealed: bool
     ) -> int:

@@ -10,7 +10,7 @@ when and what; `plan` here is the policy "window".
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,6 +30,10 @@ ARGUMENT_BYTES = 160
 """What stays of a long text in the arguments of an old call."""
 ARGUMENTS_OF = "args:"
 """Before a call's id: its arguments rather than its result."""
+
+
+TOO_LARGE = "; what always stays is more than may be sent"
+"""Added to the reason of a prune that could not free enough."""
 
 
 def size_bytes(message: Message) -> int:
@@ -80,7 +84,7 @@ def estimate_tokens(
 
 
 def request_key(
-    home: tuple[str, str], system: str, sent: Sequence[Message], specs: Mapping[str, ToolSpec]
+    home: tuple[str, ...], system: str, sent: Sequence[Message], specs: Mapping[str, ToolSpec]
 ) -> str:
     """Hash of a whole request: the same question, to the same model, with the same tools."""
     import hashlib  # here, because few tasks have fallbacks and it is slow to load
@@ -99,7 +103,9 @@ def stub(message: Message) -> Message:
 
 
 def _masked(message: Message) -> Message:
-    return stub(message) if size_bytes(message) > MASK_ABOVE_BYTES else message
+    # As long as that in characters, it need not be counted again.
+    is_long = len(message.text) > MASK_ABOVE_BYTES or size_bytes(message) > MASK_ABOVE_BYTES
+    return stub(message) if is_long else message
 
 
 def with_short_arguments(message: Message) -> Message:
@@ -143,53 +149,69 @@ def stored(messages: Sequence[Message], ref: str) -> str | None:
     return next((m.text for m in messages if m.role == "tool" and m.call_id == ref), None)
 
 
-def shortened(
-    messages: Sequence[Message],
-    mask_before: int,
-    drop_before: int,
-    keep_user: int,
-    *,
-    args_before: int = 0,
-    kept: Collection[int] = (),
-    note: str = "",
-) -> list[Message]:
-    """Build what is sent. Depends on nothing else, so that equal arguments give equal bytes.
+def after(messages: Sequence[Message], pruned: ContextPruned, keep_user: int) -> list[Message]:
+    """What is sent from this prune on.
 
-    `kept` names messages that stay whole, wherever they stand; `note` stands in place of what was
-    dropped.
+    Depends on nothing else, so that equal arguments give equal bytes.
     """
-    users = [i for i, m in enumerate(messages) if m.role == "user"]
-    kept_users = {0, *(users[-keep_user:] if keep_user else ())}
-    sent: list[Message] = []
-    dropped = 0
-    for index, message in enumerate(messages):
-        if index in kept:
-            sent.append(message)
-        elif index < drop_before and index not in kept_users:
-            dropped += 1
-        elif index < mask_before and message.role == "tool":
-            sent.append(_masked(message))
-        elif index < args_before and message.calls:
-            sent.append(with_short_arguments(message))
-        else:
-            sent.append(message)
-    if dropped:
-        text = note or f"[{dropped} earlier messages of this task were left out to save room]"
-        sent.insert(1, Message("user", text))
+    return [message for _, message in _parts(messages, pruned, keep_user)]
+
+
+def after_sized(
+    messages: Sequence[Message], sizes_bytes: Sequence[int], pruned: ContextPruned, keep_user: int
+) -> tuple[list[Message], list[int]]:
+    """The same with the size of each; only what is new is counted."""
+    parts = _parts(messages, pruned, keep_user)
+    sizes = [
+        sizes_bytes[index] if index >= 0 and message is messages[index] else size_bytes(message)
+        for index, message in parts
+    ]
+    return [message for _, message in parts], sizes
+
+
+def _parts(
+    messages: Sequence[Message], pruned: ContextPruned, keep_user: int
+) -> list[tuple[int, Message]]:
+    """What is sent, each with its index in `messages`, or -1 for what stands for dropped ones."""
+    mask, args = pruned.mask_before, pruned.args_before
+    drop = max(min(pruned.drop_before, len(messages)), 0)
+    kept = frozenset(pruned.kept)
+    stay: list[int] = []
+    if drop:
+        users = [i for i, m in enumerate(messages) if m.role == "user"]
+        last_users = users[-keep_user:] if keep_user else ()
+        stay = sorted({i for i in (0, *last_users, *kept) if 0 <= i < drop})
+    sent: list[tuple[int, Message]] = []
+    for index in (*stay, *range(drop, len(messages))):
+        message = messages[index]
+        if index < mask and message.role == "tool" and index not in kept:
+            message = _masked(message)
+        elif index < args and message.calls and index not in kept:
+            message = with_short_arguments(message)
+        sent.append((index, message))
+    if dropped := drop - len(stay):
+        counted = f"[{dropped} earlier messages of this task were left out to save room]"
+        sent.insert(1, (-1, Message("user", pruned.note or counted)))
     return sent
 
 
-def after(messages: Sequence[Message], pruned: ContextPruned, keep_user: int) -> list[Message]:
-    """What is sent from this prune on."""
-    return shortened(
-        messages,
-        pruned.mask_before,
-        pruned.drop_before,
-        keep_user,
-        args_before=pruned.args_before,
-        kept=frozenset(pruned.kept),
-        note=pruned.note,
-    )
+def steady(
+    before: Sequence[Message], sent: Sequence[Message], was: int, whole: int
+) -> tuple[int, ...]:
+    """After how many of the messages sent a cached beginning should end, once they are pruned.
+
+    The first is where one ended that is still the same: at `was`, if the prune has left that much.
+    The second is where the next prune will go on: before the last `whole` messages, of which
+    nothing has been left out yet. Never before the goal.
+    """
+    return max(min(was, same(before, sent)), 1), max(len(sent) - whole, 1)
+
+
+def same(before: Sequence[Message], sent: Sequence[Message]) -> int:
+    """How many messages two requests begin with in common."""
+    pairs = zip(before, sent, strict=False)
+    unequal = (n for n, (old, new) in enumerate(pairs) if old is not new and old != new)
+    return next(unequal, min(len(before), len(sent)))
 
 
 def turns(messages: Sequence[Message], start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -228,8 +250,12 @@ def plan(
     drop_before: int,
     estimated_tokens: int,
     bytes_per_ktoken: int,
+    sent_bytes: int,
 ) -> ContextPruned | None:
-    """Return the prune that is due, or None when there is room or nothing more can go."""
+    """Return the prune that is due, or None when there is room or nothing more can go.
+
+    `estimated_tokens` and `sent_bytes` are those of the request as it is.
+    """
     if estimated_tokens <= policy.max_tokens:
         return None
     to_free_bytes = (estimated_tokens - policy.max_tokens // 2) * bytes_per_ktoken // 1000
@@ -250,7 +276,14 @@ def plan(
     if (mask, drop) == (mask_before, drop_before):
         return None
     why = f"about {estimated_tokens} tokens are due, {policy.max_tokens} is the most to send"
-    return ContextPruned(mask, drop, why)
+    pruned = ContextPruned(mask, drop, why)
+    left_bytes = sum(after_sized(messages, sizes_bytes, pruned, policy.keep_user)[1])
+    if left_bytes >= sent_bytes:  # the line in place of what was dropped is longer than that was
+        return None
+    freed_tokens = (sent_bytes - left_bytes) * 1000 // bytes_per_ktoken
+    if estimated_tokens - freed_tokens <= policy.max_tokens:
+        return pruned
+    return ContextPruned(mask, drop, why + TOO_LARGE)
 
 
 def masked_bytes(size: int) -> int:

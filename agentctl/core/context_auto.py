@@ -16,7 +16,7 @@ from agentctl.core import context, context_words
 from agentctl.core.context import masked_bytes, protected_from, size_bytes, turns
 from agentctl.core.events import ContextPruned
 from agentctl.core.state import State
-from agentctl.core.values import ContextPolicy, Message, Shape, View
+from agentctl.core.values import ContextPolicy, Shape, View
 
 WINDOW_PERCENT = 75
 """Of the model's window: the rest is for the answer and for errors of the estimate."""
@@ -63,6 +63,7 @@ def due(state: State, view: View, *, overflow: bool) -> ContextPruned | None:
             state.drop_before,
             quote.input_tokens,
             view.bytes_per_ktoken,
+            state.sent_bytes,
         )
     tokens = quote.expected_tokens or quote.input_tokens
     if overflow:
@@ -134,16 +135,18 @@ def _search(state: State, view: View, tokens: int, wanted: _Wanted) -> ContextPr
     allowed_bytes = (wanted.most_tokens - wanted.target_tokens) * bytes_per_ktoken // 1000
     if missed_bytes > allowed_bytes and stays:  # the last turns are that large: nothing else stays
         pruned, missed_bytes = _Search(state, boundary, set()).find(to_free_bytes)
-    sent = context.after(state.messages, pruned, state.policy.keep_user)
-    left_bytes = sum(map(size_bytes, sent))
+    sent, sizes = context.after_sized(
+        state.messages, state.sizes_bytes, pruned, state.policy.keep_user
+    )
+    left_bytes = sum(sizes)
     freed_bytes = state.sent_bytes - left_bytes
     if freed_bytes <= 0 or freed_bytes < least_bytes:
         return None
     why = f"{wanted.why}; about {freed_bytes * 1000 // bytes_per_ktoken} are left out"
     if missed_bytes > allowed_bytes:
-        why += "; what always stays is more than may be sent"
+        why += context.TOO_LARGE
     if wanted.must_pay:
-        rewritten_bytes = left_bytes - _same_bytes(state.sent, sent)
+        rewritten_bytes = left_bytes - sum(sizes[: context.same(state.sent, sent)])
         calls = pays_after(view.shape, rewritten_bytes, freed_bytes)
         expected = calls_ahead(state)
         if calls > expected:
@@ -160,16 +163,6 @@ def pays_after(shape: Shape, rewritten: int, freed: int) -> int:
     """
     more = max(shape.write_permille - shape.read_permille, 0) * rewritten
     return -(-more // max(shape.read_permille * freed, 1))
-
-
-def _same_bytes(before: list[Message], after: list[Message]) -> int:
-    """Size of the common beginning of two requests."""
-    same = 0
-    for old, new in zip(before, after, strict=False):
-        if old is not new and old != new:
-            break
-        same += size_bytes(new)
-    return same
 
 
 def _stays(state: State, boundary: int, room_bytes: int) -> set[int]:
@@ -247,7 +240,8 @@ class _Search:
                     left -= sum(map(self._size_now, range(begin, end)))
                 self._drop = end
         note = state.note
-        if self._drop != before:
+        # What an earlier prune had kept may be dropped by this one: then the note must tell of it.
+        if self._drop != before or any(i < before and i not in self._stays for i in state.kept):
             calls = context_words.calls_of(messages)
             note = context_words.note(
                 messages, self._drop, self._stays, state.failed, calls, state.words

@@ -311,7 +311,13 @@ def _request(state: State, view: View) -> str:
     """The hash under which the answer is kept, where it may be wanted again."""
     if not state.fallbacks and not state.created.reuse:
         return ""
-    return request_key(state.home, state.created.system, state.sent, view.specs)
+    created = state.created
+    name, model = state.home if state.provider == CACHED else (state.provider, state.model)
+    options = created.options
+    address = options.get(f"{name}:base_url", options.get("base_url", ""))
+    # A model's name says little by itself: another server may have another model under it.
+    home = (name, model, address, created.account)
+    return request_key(home, created.system, state.sent, view.specs)
 
 
 def _is_overflow(state: State) -> bool:

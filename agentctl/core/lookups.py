@@ -66,8 +66,14 @@ def reference(found: Lookup, task_id: str) -> str:
 
 
 def pointer(tool: str, call_id: str) -> str:
-    """What the model is told in place of a result that it already has."""
-    return f"{_POINTER} {tool} call {call_id}, which stands above and still holds]"
+    """What the model is told in place of a result that it already has.
+
+    A later prune may leave that out and this line in: so it says how to read it then.
+    """
+    return (
+        f"{_POINTER} {tool} call {call_id} above, which still holds; "
+        "read_output with that id shows it if it was left out]"
+    )
 
 
 def note(age_ms: Millis) -> str:

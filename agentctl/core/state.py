@@ -61,6 +61,8 @@ class State(Struct):
     kept: frozenset[int] = frozenset()
     note: str = ""
     """As the last ContextPruned has them."""
+    steady: tuple[int, ...] = (1,)
+    """After so many of `sent` cache breakpoints are well placed."""
     failed: list[int] = []
     """Of `messages` those that are results of calls that failed."""
     words: Words = field(default_factory=Words)
@@ -158,7 +160,7 @@ def apply(state: State, event: e.Event, at_ms: Millis) -> None:
                 state.active_ms += gone_ms
             state.ran_ms = at_ms
     _APPLY[kind](state, event)
-    if kind is e.ModelAnswered:
+    if isinstance(event, e.ModelAnswered) and event.usage.input:  # not an earlier answer
         state.warm_ms = at_ms
     state.seq += 1
 
@@ -281,8 +283,13 @@ def _context_pruned(state: State, event: e.ContextPruned) -> None:
     state.mask_before, state.drop_before = event.mask_before, event.drop_before
     state.args_before, state.note = event.args_before, event.note
     state.kept = frozenset(event.kept)
-    state.sent = context.after(state.messages, event, state.policy.keep_user)
-    state.sent_bytes = sum(map(context.size_bytes, state.sent))
+    before = state.sent
+    state.sent, sizes = context.after_sized(
+        state.messages, state.sizes_bytes, event, state.policy.keep_user
+    )
+    whole = len(state.messages) - max(event.mask_before, event.args_before, event.drop_before)
+    state.steady = context.steady(before, state.sent, state.steady[-1], whole)
+    state.sent_bytes = sum(sizes)
     if state.failure is not None and state.failure.reason == "context":
         state.failure = None  # the request that was too long is shorter now
 

@@ -60,6 +60,23 @@ def wire_id(given: str) -> str:
     return f"{_ODD.sub('_', given)[: ID_CHARS - _DIGEST_CHARS - 1]}_{digest}"
 
 
+def breakpoints(request: Request) -> list[int]:
+    """Indexes of the messages after which a cached beginning should end, the first one first.
+
+    Only what a user or a tool said can carry a breakpoint, and only if it is not empty.
+    """
+    messages = request.messages
+    can = (
+        next((i for i in range(count - 1, -1, -1) if _takes_breakpoint(messages[i])), None)
+        for count in (min(count, len(messages)) for count in request.steady)
+    )
+    return sorted({index for index in can if index is not None})
+
+
+def _takes_breakpoint(message: Message) -> bool:
+    return message.role != "assistant" and bool(message.text.strip())
+
+
 def in_call_order(messages: Sequence[Message]) -> list[Message]:
     """Put the results of parallel calls in the order of the calls, not that in which they ended.
 

@@ -1,7 +1,10 @@
 """Anthropic's Messages API through its SDK.
 
 Caching: the request-level `cache_control` marks the last block of every request, so a growing
-conversation is read from the cache up to where the request before it ended.
+conversation is read from the cache up to where the request before it ended. What is found is what
+was written at a mark, and at most 20 blocks before a mark of this request. Therefore three more:
+after tools and system prompt; where the next prune will begin; and where the last one began or,
+after a long turn, where the request before ended. Four is the most that the server takes.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from agentctl.core.values import Message, Rates, Stop
 from agentctl.ports import Answer, Emit, Request
 from agentctl.providers._answer import (
     Draft,
+    breakpoints,
     encode,
     parse_arguments,
     unpack,
@@ -65,6 +69,11 @@ STOPS: dict[str, Stop] = {
 """Anthropic's stop reasons; every other one is an ordinary end."""
 
 _WIRE = "anthropic"
+_MARK: Json = {"type": "ephemeral"}
+_MARKS_MAX = 2
+"""Among the messages: two more are those of the system prompt and of the request itself."""
+_LOOK_BACK_BLOCKS = 18
+"""The server looks through 20, the marked one included; one is kept in hand."""
 
 
 class Anthropic:
@@ -148,11 +157,11 @@ def body(request: Request, model: str) -> Json:
         "model": model,
         "max_tokens": request.max_output,
         "stream": True,
-        "cache_control": {"type": "ephemeral"},
+        "cache_control": _MARK,
         "messages": _messages(request, model),
     }
     if request.system:
-        made["system"] = request.system
+        made["system"] = [{"type": "text", "text": request.system, "cache_control": _MARK}]
     if request.tools:
         made["tools"] = [
             {
@@ -168,14 +177,29 @@ def body(request: Request, model: str) -> Json:
 def _messages(request: Request, model: str) -> list[Json]:
     """Turns alternate: tool results and what the user says after them are one user turn."""
     turns: list[Json] = []
-    for message in request.messages:
+    steady: list[Json] = []
+    marked = breakpoints(request)
+    for index, message in enumerate(request.messages):
         role = "assistant" if message.role == "assistant" else "user"
         blocks = _assistant(message, model) if role == "assistant" else [_user(message)]
+        if index in marked:
+            steady.append(blocks[-1])
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         elif blocks:
             turns.append({"role": role, "content": blocks})
+    for block in [*_before_long_turn(turns), *reversed(steady)][:_MARKS_MAX]:
+        block["cache_control"] = _MARK
     return turns
+
+
+def _before_long_turn(turns: list[Json]) -> list[Json]:
+    """The block that ended the request before, if the end of this one is too far from it."""
+    if len(turns) < 3 or len(turns[-1]["content"]) + len(turns[-2]["content"]) <= _LOOK_BACK_BLOCKS:
+        return []
+    blocks = reversed(turns[-3]["content"])
+    # Empty ones are not cached.
+    return [b for b in blocks if text_of(b.get("text")) or text_of(b.get("content"))][:1]
 
 
 def _user(message: Message) -> Json:

@@ -2,16 +2,22 @@
 
 Reasoning comes back encrypted and is returned verbatim with the message it led to, so that the
 model goes on from its own thoughts after each tool call.
+
+Caching: OpenAI itself puts a breakpoint near the end of each request. From GPT-5.6 on a cached
+beginning is found only at a breakpoint, so up to three more are set, as many as are kept: at the
+goal, where the last prune began and where the next one will.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 
 from agentctl.core.values import Message, Stop, Usage
 from agentctl.ports import Request
 from agentctl.providers._answer import (
     Draft,
+    breakpoints,
     parse_arguments,
     sent_arguments,
     unpack,
@@ -24,6 +30,12 @@ from agentctl.providers._json import Json, clean, obj, slot, text_of
 
 PATH = "/responses"
 WIRE = "openai-responses"
+
+_BREAKPOINT: Json = {"mode": "explicit"}
+_VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?(?![\d.])")
+_WITH_BREAKPOINTS = (5, 6)
+"""The first version that knows them; the ones before refuse the field."""
+_OFFICIAL = "api.openai.com"
 
 _LAST: dict[str, Stop] = {"max_output_tokens": "length", "content_filter": "refusal"}
 """Why a response is incomplete."""
@@ -38,7 +50,7 @@ def body(request: Request, model: str, server: str) -> Json:
         "store": False,
         # Requests of one conversation should meet the same cache.
         "prompt_cache_key": _cache_key(request),
-        "input": [item for message in request.messages for item in _items(message, model, server)],
+        "input": _input(request, model, server),
     }
     if request.system:
         made["instructions"] = request.system
@@ -61,6 +73,35 @@ def _cache_key(request: Request) -> str:
     first = request.messages[0].text if request.messages else ""
     seed = clean(f"{request.system}\n{first}").encode()
     return hashlib.sha256(seed).hexdigest()[:32]
+
+
+def _input(request: Request, model: str, server: str) -> list[Json]:
+    pairs = [(each, _items(each, model, server)) for each in request.messages]
+    if _takes_breakpoints(model, server):
+        marked = {0, *breakpoints(request)}
+        for index, (message, items) in enumerate(pairs):
+            if message.role != "assistant" and message.text:
+                _as_block(items[0], marked=index in marked)
+    return [item for _, items in pairs for item in items]
+
+
+def _takes_breakpoints(model: str, server: str) -> bool:
+    found = _VERSION.match(model)
+    if found is None or not (server == _OFFICIAL or server.endswith("." + _OFFICIAL)):
+        return False
+    return (int(found[1]), int(found[2] or 0)) >= _WITH_BREAKPOINTS
+
+
+def _as_block(item: Json, *, marked: bool) -> None:
+    """Say the item's text as a block, which can end a cached beginning.
+
+    All are said so, marked or not: whether the server takes a bare text for the same is not known.
+    """
+    field = "output" if "output" in item else "content"
+    block: Json = {"type": "input_text", "text": item[field]}
+    if marked:
+        block["prompt_cache_breakpoint"] = _BREAKPOINT
+    item[field] = [block]
 
 
 def _items(message: Message, model: str, server: str) -> list[Json]:

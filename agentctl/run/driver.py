@@ -125,7 +125,7 @@ class Driver:
 
     async def _call_model(self, intent: e.ModelAsked) -> None:
         mind = self._mind()
-        if self.state.created.reuse and self.world.store.answered(intent.request):
+        if self.state.created.reuse and self._is_answered(intent.request):
             intent = perform.from_memory(intent)
             mind = self.world.mind(intent.provider, intent.model)
         if not self._commit([intent]):
@@ -141,6 +141,13 @@ class Driver:
         if isinstance(event, e.ModelAnswered) and event.prices:
             self._prices = event.prices
         self._hold(event)
+
+    def _is_answered(self, request: str) -> bool:
+        """Whether a whole answer to the same request is kept: one that a limit cut is none."""
+        found = self.world.store.answered(request)
+        if found is None or found.stop not in ("end", "tools"):
+            return False
+        return bool(found.message.calls or found.message.text.strip())
 
     async def _run_tools(self, calls: Sequence[ToolCall], intents: Sequence[e.ToolStarted]) -> None:
         if not self._commit(intents):
@@ -232,6 +239,7 @@ class Driver:
             self._now(),
             intents=intents,
             gate=self._gate(),
+            clock_ms=self.world.clock.now_ms(),
             outputs=self._outputs,
         )
         held = {id(fact) for fact in self._held}
@@ -279,7 +287,9 @@ class Driver:
         mind = self._mind()
         if self._shared is None:
             account = self.state.created.account
-            self._shared = self.world.store.shared(account, self._categories, now_ms)
+            self._shared = self.world.store.shared(
+                account, self._categories, now_ms, self.world.clock.now_ms()
+            )
         return View(
             now_ms,
             perform.quote(self.state, mind, self._overhead_of(mind)) if ready else NO_QUOTE,

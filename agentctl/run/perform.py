@@ -24,14 +24,11 @@ LOCAL_FIRST_BYTE_MS = 600_000
 
 def quote(state: State, mind: Mind, overhead_tokens: int) -> Quote:
     """What the next call may cost at worst: all input new and written to the cache."""
-    known = (
-        state.sent_bytes,
-        state.anchor_tokens,
-        state.anchor_bytes,
-        overhead_tokens,
-        mind.counter.bytes_per_ktoken,
-    )
-    tokens, expected = estimate_tokens(*known), expected_tokens(*known)
+    ratio = mind.counter.bytes_per_ktoken
+    careful = mind.learner.careful if mind.learner is not None else ratio
+    sizes = state.sent_bytes, state.anchor_tokens, state.anchor_bytes
+    expected = expected_tokens(*sizes, overhead_tokens, ratio)
+    tokens = estimate_tokens(*sizes, ceil_div(overhead_tokens * ratio, careful), careful)
     rates = mind.pricer.rates(Usage(input=tokens))
     if rates is None:
         return Quote(tokens, None, 0, mind.provider.max_output, expected_tokens=expected)
@@ -63,6 +60,7 @@ async def ask_model(
         world.silence_ms,
         state.limits.timeout_ms("ai", None if mind.provider.paced else LOCAL_FIRST_BYTE_MS),
         intent.request,
+        state.steady,
     )
     began_ms = now_ms()
     try:
@@ -74,7 +72,7 @@ async def ask_model(
     if rates is not None:
         prefix_tokens = state.anchor_tokens + state.left_out_tokens
         saved_micros = pruned_micros(rates, answer.usage, intent.left_out_tokens, prefix_tokens)
-    event = _answered(world, mind, answer, now_ms() - began_ms, known_prices, saved_micros)
+    event = _answered(state, world, mind, answer, now_ms() - began_ms, known_prices, saved_micros)
     if intent.purpose == "step":  # another one's request is not the conversation
         _learn(state, mind, event)
     if mind.provider.name == CACHED:
@@ -117,6 +115,7 @@ def cut(intent: e.ModelAsked, why: str) -> e.ModelFailed:
 
 
 def _answered(
+    state: State,
     world: World,
     mind: Mind,
     answer: Answer,
@@ -127,7 +126,10 @@ def _answered(
     message = answer.message
     calls = tuple(world.belt.check(_clean_call(call)) for call in message.calls)
     prices = mind.pricer.note(answer.usage)
-    clean = Message("assistant", storable(message.text), _distinct(calls), native=message.native)
+    # The provider knows the ids of what it was sent, not those of turns that were left out since.
+    gone = {call.id for each in state.messages[: state.drop_before] for call in each.calls}
+    calls = _distinct(calls, gone)
+    clean = Message("assistant", storable(message.text), calls, native=message.native)
     return e.ModelAnswered(
         clean,
         answer.usage,
@@ -147,14 +149,17 @@ def _clean_call(call: ToolCall) -> ToolCall:
     )
 
 
-def _distinct(calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
-    """Calls of one turn are told apart by their id: the second of a pair gets a new one."""
-    if len({call.id for call in calls}) == len(calls):
-        return calls
-    return tuple(
-        ToolCall(f"{call.id}-{n}", call.name, call.arguments, call.problem)
-        for n, call in enumerate(calls)
-    )
+def _distinct(calls: tuple[ToolCall, ...], taken: set[str]) -> tuple[ToolCall, ...]:
+    """Calls are told apart by their id: one that is taken already gets a new one."""
+    found = []
+    for call in calls:
+        call_id, n = call.id, 0
+        while call_id in taken:
+            n += 1
+            call_id = f"{call.id}-{n}"
+        taken.add(call_id)
+        found.append(ToolCall(call_id, call.name, call.arguments, call.problem))
+    return tuple(found)
 
 
 def _failed(

@@ -21,15 +21,28 @@ UNDER_WAY_MS = 300_000
 """A call that has no answer after so long is not waited for."""
 
 
-def shared(db: Any, account: str, categories: Iterable[str], now_ms: Millis) -> Shared:
-    """What all tasks share at this moment; `db` is a connection or a cursor."""
-    hour, hour_opens_ms = spent(db, now_ms, HOUR_MS)
-    day, day_opens_ms = spent(db, now_ms, DAY_MS)
+def shared(
+    db: Any,
+    account: str,
+    categories: Iterable[str],
+    now_ms: Millis,
+    clock_ms: Millis | None = None,
+) -> Shared:
+    """What all tasks share at this moment; `db` is a connection or a cursor.
+
+    `clock_ms` is the machine's time where that of the task is ahead of it, because the clock was
+    set back: others spend by the clock, so the windows begin with it. The moments that are told
+    are in the task's time.
+    """
+    begin_ms = now_ms if clock_ms is None else min(now_ms, clock_ms)
+    hour, hour_opens_ms = spent(db, begin_ms, HOUR_MS)
+    day, day_opens_ms = spent(db, begin_ms, DAY_MS)
+    ahead_ms = now_ms - begin_ms
     return Shared(
         hour,
-        hour_opens_ms,
+        hour_opens_ms and hour_opens_ms + ahead_ms,
         day,
-        day_opens_ms,
+        day_opens_ms and day_opens_ms + ahead_ms,
         {category: pace(db, account, category, now_ms) for category in categories},
         balance(db, account),
         circuits(db),
@@ -114,6 +127,7 @@ def admit(
     intents: Sequence[e.Event],
     at_ms: Millis,
     known: Mapping[str, Circuit],
+    clock_ms: Millis | None = None,
 ) -> str:
     """Take what the intents need, or return the guard that is in the way.
 
@@ -136,7 +150,7 @@ def admit(
             wanted[category] = wanted.get(category, 0) + 1
     room = _windows(db, gate, wanted, at_ms)
     shut = any(breaker.closed_until(known[name], at_ms) for name in names if name in known)
-    if due and _too_dear(db, gate, due, at_ms):
+    if due and _too_dear(db, gate, due, at_ms if clock_ms is None else min(at_ms, clock_ms)):
         return "cost"
     if room is None:
         return "rate"

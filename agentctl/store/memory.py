@@ -50,6 +50,7 @@ class MemoryStore:
         intents: Sequence[e.Event] = (),
         gate: Gate = NO_GATE,
         outputs: Sequence[StoredOutput] = (),
+        clock_ms: Millis | None = None,
     ) -> Appended:
         """Write facts, then intents: see ports.Store."""
         log = self.logs[task_id]
@@ -61,7 +62,7 @@ class MemoryStore:
         for fact in facts:
             self._follow(task_id, fact, gate, at_ms)
             log.append(e.Recorded(len(log), at_ms, fact))
-        refused = refused or self._refusal(gate, intents, at_ms)
+        refused = refused or self._refusal(gate, intents, at_ms, clock_ms)
         for intent in () if refused else intents:
             self._enter(gate, intent, at_ms)
             if isinstance(intent, e.ModelAsked):
@@ -79,15 +80,23 @@ class MemoryStore:
         before, self._seen = self._seen, self._changes
         return before != self._changes
 
-    def shared(self, account: str, categories: Iterable[str], now_ms: Millis) -> Shared:
-        """What all tasks share, with the pace of these categories."""
-        hour, hour_opens_ms = self._spent(now_ms, HOUR_MS)
-        day, day_opens_ms = self._spent(now_ms, DAY_MS)
+    def shared(
+        self,
+        account: str,
+        categories: Iterable[str],
+        now_ms: Millis,
+        clock_ms: Millis | None = None,
+    ) -> Shared:
+        """What all tasks share, with the pace of these categories: see ports.Store."""
+        begin_ms = now_ms if clock_ms is None else min(now_ms, clock_ms)
+        hour, hour_opens_ms = self._spent(begin_ms, HOUR_MS)
+        day, day_opens_ms = self._spent(begin_ms, DAY_MS)
+        ahead_ms = now_ms - begin_ms
         return Shared(
             hour,
-            hour_opens_ms,
+            hour_opens_ms and hour_opens_ms + ahead_ms,
             day,
-            day_opens_ms,
+            day_opens_ms and day_opens_ms + ahead_ms,
             {category: self._pace(account, category, now_ms) for category in categories},
             self.credits.get(account, 0),
             dict(self.circuits),
@@ -126,10 +135,13 @@ class MemoryStore:
         counted = [at for at in calls if now_ms - MINUTE_MS < at <= now_ms + MINUTE_MS]
         return Pace(len(counted), min(counted) + MINUTE_MS if counted else 0)
 
-    def _refusal(self, gate: Gate, intents: Sequence[e.Event], at_ms: Millis) -> str:
+    def _refusal(
+        self, gate: Gate, intents: Sequence[e.Event], at_ms: Millis, clock_ms: Millis | None
+    ) -> str:
+        begin_ms = at_ms if clock_ms is None else min(at_ms, clock_ms)
         due = sum(i.reserve_micros or 0 for i in intents if isinstance(i, e.ModelAsked))
         for cap, window_ms in ((gate.hour_cap_micros, HOUR_MS), (gate.day_cap_micros, DAY_MS)):
-            if due and cap is not None and self._spent(at_ms, window_ms)[0] + due > cap:
+            if due and cap is not None and self._spent(begin_ms, window_ms)[0] + due > cap:
                 return "cost"
         wanted = [category for i in intents if (category := _category(gate, i))]
         for category in set(wanted):

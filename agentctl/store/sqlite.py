@@ -86,9 +86,10 @@ class SqliteStore:
         intents: Sequence[e.Event] = (),
         gate: Gate = NO_GATE,
         outputs: Sequence[StoredOutput] = (),
+        clock_ms: Millis | None = None,
     ) -> Appended:
         """Write facts, then intents, in one durable transaction: see ports.Store."""
-        more = (facts, intents, at_ms, gate, outputs)
+        more = (facts, intents, at_ms, gate, outputs, clock_ms)
         try:
             task = self.number(task_id)
             if expected is not None:
@@ -113,6 +114,7 @@ class SqliteStore:
         at_ms: Millis,
         gate: Gate,
         outputs: Sequence[StoredOutput],
+        clock_ms: Millis | None,
     ) -> Appended:
         """Write at `seq`, or where the log ends if that is None."""
         db, base = self._cursor, task << SEQ_BITS
@@ -130,7 +132,7 @@ class SqliteStore:
             if intents and not refused:
                 known = gates.circuits(db)
                 self._tables.troubled = known.keys()
-                refused = gates.admit(db, gate, task, intents, at_ms, known)
+                refused = gates.admit(db, gate, task, intents, at_ms, known, clock_ms)
                 if refused and expected is not None and not facts:
                     news = self._read(db, base, expected)  # no key was there to meet them
             if intents and not refused:
@@ -155,10 +157,16 @@ class SqliteStore:
         before, self._data_version = self._data_version, version
         return version != before
 
-    def shared(self, account: str, categories: Iterable[str], now_ms: Millis) -> Shared:
-        """What all tasks share, with the pace of these categories."""
+    def shared(
+        self,
+        account: str,
+        categories: Iterable[str],
+        now_ms: Millis,
+        clock_ms: Millis | None = None,
+    ) -> Shared:
+        """What all tasks share, with the pace of these categories: see ports.Store."""
         with translated(self.path):
-            return gates.shared(self._db, account, categories, now_ms)
+            return gates.shared(self._db, account, categories, now_ms, clock_ms)
 
     def output(self, ref: str) -> str | None:
         """A stored output."""

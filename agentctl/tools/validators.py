@@ -11,7 +11,7 @@ from msgspec import Struct
 from agentctl.core.values import Millis
 
 AGE_MAX_S = 31_536_000
-_MAX_AGE = re.compile(r'max-age\s*=\s*"?(\d{1,12})')
+_MAX_AGE = re.compile(r'(?<![\w-])max-age\s*=\s*"?(\d{1,12})')
 
 
 class Validators(Struct, frozen=True, omit_defaults=True):
@@ -39,13 +39,13 @@ def of_page(
     After a redirect the server is always asked: the next time it may lead elsewhere.
     """
     rules = headers.get("cache-control", "").lower()
-    if "no-store" in rules or headers.get("vary", "").strip() == "*":
+    if "no-store" in rules or "*" in headers.get("vary", ""):
         return None
     etag, modified = _plain(headers.get("etag", "")), _plain(headers.get("last-modified", ""))
-    allowed = _MAX_AGE.search(rules)
+    allowed = [int(found) for found in _MAX_AGE.findall(rules)]
     fresh_until_ms = 0
     if allowed and "no-cache" not in rules and not redirected:
-        left_s = min(int(allowed[1]), AGE_MAX_S) - _seconds(headers.get("age", ""))
+        left_s = min(*allowed, AGE_MAX_S) - _seconds(headers.get("age", ""))
         fresh_until_ms = now_ms + left_s * 1000 if left_s > 0 else 0
     if not (etag or modified or fresh_until_ms):
         return None

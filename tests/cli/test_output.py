@@ -209,7 +209,8 @@ def test_costs_as_json(place: Place, by: str) -> None:
 
 def test_info_as_json(place: Place) -> None:
     info = place.cli("info", "--json").json
-    assert set(info) == {"version", "sqlite", "settings", "paths"}
+    assert set(info) == {"version", "sqlite", "settings", "tables", "paths"}
+    assert info["settings"]["context"]["value"] == "auto"
     assert set(info["settings"]) == set(KEYS)
     assert all(set(entry) == {"value", "from"} for entry in info["settings"].values())
     assert info["paths"]["state home"] == str(place.home)

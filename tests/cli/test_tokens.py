@@ -127,6 +127,13 @@ def test_a_file_that_cannot_be_read_is_named(place: Place) -> None:
         assert f"{name} cannot be read: {why}" in ran.err
 
 
+def test_a_model_is_not_named_by_what_nobody_can_read(place: Place, text: Path) -> None:
+    for name in ("x/\udcff", "x/\x1b[31mred"):
+        ran = place.cli("tokens", "count", str(text), "--model", name)
+        assert (ran.code, ran.out) == (2, "")
+        assert "no name of a model" in ran.err
+
+
 def test_nothing_is_downloaded_where_nobody_can_be_asked(place: Place) -> None:
     ran = place.cli("tokens", "fetch", **NO_NETWORK)
     assert (ran.code, ran.out) == (2, "")

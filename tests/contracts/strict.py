@@ -29,6 +29,10 @@ def is_object(text: object) -> bool:
 def anthropic(request: Item) -> Iterator[str]:
     """Blocks, alternating turns, results in the turn after their calls and before any text."""
     yield unknown(request, "model max_tokens stream cache_control messages system tools")
+    blocks = [*request["system"], *(b for m in request["messages"] for b in m["content"])]
+    marks = [each["cache_control"] for each in (request, *blocks) if "cache_control" in each]
+    if len(marks) > 4 or any(mark != {"type": "ephemeral"} for mark in marks):
+        yield "a maximum of 4 blocks with cache_control may be provided"
     seen: set[str] = set()
     open_ids: set[str] = set()
     role = "assistant"
@@ -70,7 +74,8 @@ def anthropic_block(block: Item, role: str) -> str:
         "thinking": ("type thinking signature", "assistant"),
     }
     fields, roles = kinds[block["type"]]
-    if role not in roles or set(block) != set(fields.split()):
+    may_be_marked = {"cache_control"} if block["type"] != "thinking" else set()
+    if role not in roles or set(block) - may_be_marked != set(fields.split()):
         return f"a {block['type']} block of {role} with {sorted(block)}"
     if block["type"] == "text" and not block["text"].strip():
         return "text content blocks must be non-empty"
@@ -117,13 +122,13 @@ def responses(request: Item) -> Iterator[str]:
     calls: set[str] = set()
     outputs: set[str] = set()
     items = request["input"]
+    newest = request["model"].startswith("gpt-6")
     for item, following in zip(items, [*items[1:], {}], strict=True):
         match item.get("type", "message"):
             case "message":
                 yield unknown(item, "type id role content status")
-                content = item["content"]
-                if not isinstance(content, str) and item["role"] != "assistant":
-                    yield "content"
+                if item["role"] != "assistant":
+                    yield input_text(item["content"], newest)
             case "function_call":
                 yield unknown(item, "type call_id name arguments")
                 if not 0 < len(item["call_id"]) <= 64 or item["call_id"] in calls:
@@ -135,6 +140,7 @@ def responses(request: Item) -> Iterator[str]:
                 yield unknown(item, "type call_id output")
                 if item["call_id"] not in calls:
                     yield f"no tool call found for function call output {item['call_id']}"
+                yield input_text(item["output"], newest)
                 outputs.add(item["call_id"])
             case "reasoning":
                 yield unknown(item, "type id summary encrypted_content")
@@ -146,6 +152,19 @@ def responses(request: Item) -> Iterator[str]:
                 yield f"an item of type {kind}"
     if calls != outputs:
         yield f"no tool output found for function calls {calls - outputs}"
+
+
+def input_text(content: object, newest: bool) -> str:
+    """What a user or a tool says: text, or blocks of text, of which one may end a cached part."""
+    if isinstance(content, str):
+        return ""
+    for block in content if isinstance(content, list) else [{}]:
+        extra = set(block) - {"type", "text"}
+        if block.get("type") != "input_text" or not isinstance(block.get("text"), str):
+            return "content: not an input_text"
+        if extra and not (newest and block.get("prompt_cache_breakpoint") == {"mode": "explicit"}):
+            return f"unknown parameter {extra}"
+    return ""
 
 
 def ollama(request: Item) -> Iterator[str]:

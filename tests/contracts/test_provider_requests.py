@@ -33,7 +33,16 @@ CONVERSATION = (
 
 EXPECTED: dict[str, list[Any]] = {
     "anthropic": [
-        {"role": "user", "content": [{"type": "text", "text": "count the files"}]},
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "text",
+                    "text": "count the files",
+                    "cache_control": {"type": "ephemeral"},
+                }
+            ],
+        },
         {
             "role": "assistant",
             "content": [

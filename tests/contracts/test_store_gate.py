@@ -116,6 +116,19 @@ def test_a_day_is_the_sum_of_its_minutes_whatever_their_hours(tasks: Tasks, seed
         assert (shared.day_spent_micros, shared.day_opens_ms) == (spent, opens)
 
 
+def test_a_task_whose_time_is_ahead_sees_what_others_spend_now(tasks: Tasks) -> None:
+    """The clock was set back by a day, so its log goes on a day ahead of the machine."""
+    hour, ahead_ms = Gate(hour_cap_micros=1_000), 24 * HOUR_MS
+    assert tasks.ask("t2", NOW, micros=900, gate=hour) == ""
+    intent = e.ModelAsked(1, "sim", "sim-1", 900, 9, 9)
+    append = tasks.store.append
+    refused = append("t1", 1, [], NOW + ahead_ms, intents=[intent], gate=hour, clock_ms=NOW)
+    assert refused.refused == "cost"
+    shared = tasks.store.shared("default", (), NOW + ahead_ms, NOW)
+    assert shared.hour_spent_micros == 900
+    assert shared.hour_opens_ms == NOW + HOUR_MS + MINUTE_MS + ahead_ms
+
+
 def test_what_open_calls_have_reserved_is_told_apart_for_five_minutes(tasks: Tasks) -> None:
     def under_way(after_ms: int) -> int:
         found: int = tasks.store.shared("default", (), NOW + after_ms).under_way_micros

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,6 @@ from agentctl.core.context import (
     after,
     estimate_tokens,
     expected_tokens,
-    shortened,
     size_bytes,
     stored,
     stub,
@@ -38,6 +38,13 @@ def due(state: State) -> e.ContextPruned | None:
     quote = Quote(estimate_tokens(*known), 0, 0, 0, expected_tokens=expected_tokens(*known))
     seen = view(now_ms=START_MS, quote=quote, bytes_per_ktoken=BYTES_PER_KTOKEN)
     return context_auto.due(state, seen, overflow=False)
+
+
+def pruned(
+    messages: Sequence[Message], mask: int, drop: int, keep_user: int, **more: Any
+) -> list[Message]:
+    """What is sent after a prune up to these indexes."""
+    return after(messages, e.ContextPruned(mask, drop, "", **more), keep_user)
 
 
 class Talk:
@@ -207,12 +214,12 @@ def test_an_output_no_longer_than_a_stub_is_left() -> None:
     short = Message("tool", "ok", call_id="c1")
     asks = Message("assistant", "", (ToolCall("c1", "look"),))
     messages = [Message("user", "goal"), asks, short]
-    assert shortened(messages, 3, 0, 0) == messages
+    assert pruned(messages, 3, 0, 0) == messages
 
 
 def test_dropping_says_how_many_messages_were_left_out() -> None:
     messages = [Message("user", "goal"), *(Message("assistant", str(n)) for n in range(5))]
-    sent = shortened(messages, 4, 4, 0)
+    sent = pruned(messages, 4, 4, 0)
     assert sent[0] == messages[0]
     assert sent[1].text == "[3 earlier messages of this task were left out to save room]"
     assert sent[2:] == messages[4:]
@@ -220,8 +227,8 @@ def test_dropping_says_how_many_messages_were_left_out() -> None:
 
 def test_the_last_user_messages_survive_a_drop() -> None:
     users = [Message("user", str(n)) for n in range(5)]
-    assert shortened(users, 5, 5, 2)[2:] == users[3:]
-    assert len(shortened(users, 5, 5, 0)) == 2
+    assert pruned(users, 5, 5, 2)[2:] == users[3:]
+    assert len(pruned(users, 5, 5, 0)) == 2
 
 
 def test_size_is_counted_in_bytes_with_calls_and_native_parts() -> None:
@@ -271,7 +278,7 @@ def test_what_is_kept_stays_whole_wherever_it_stands() -> None:
             Message("assistant", "", (ToolCall(f"c{n}", "look"),)),
             Message("tool", LONG, call_id=f"c{n}"),
         ]
-    sent = shortened(messages, 7, 5, 9, kept={3, 4}, note="what was there")
+    sent = pruned(messages, 7, 5, 9, kept=(3, 4), note="what was there")
     assert sent[1] == Message("user", "what was there")
     assert sent[2:4] == messages[3:5]
     assert sent[5] == stub(messages[6])

@@ -165,6 +165,15 @@ def test_a_note_tells_what_failed_in_dropped_turns_and_what_they_were_about() ->
     assert size_bytes(note) < 9_000
 
 
+def test_a_failure_that_an_earlier_prune_kept_whole_is_told_by_the_note_once_it_goes() -> None:
+    state = talk(30, failing=(2,), policy=ContextPolicy(keep_assistant=2))
+    apply(state, e.ContextPruned(21, 21, "earlier", kept=(3, 4), note="[gone]"), START_MS)
+    must(state, Shape(20_000))
+    assert state.drop_before == 21, "no more turns are dropped"
+    assert state.messages[4] not in state.sent
+    assert "- look dir/file_2.py" in state.sent[1].text
+
+
 def test_after_five_idle_minutes_a_prune_breaks_no_cache() -> None:
     state = talk(60)  # about 97,000 tokens
     assert pruned(state, Shape(1_000_000, 0, 10)) is None

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from agentctl.core import lookups
+from agentctl.core.context import MASK_ABOVE_BYTES
 from agentctl.core.lookups import Lookup
 from agentctl.core.values import Message, ToolCall
 
@@ -125,3 +126,9 @@ def test_an_empty_result_is_found_too() -> None:
     empty = replace(FOUND, shown="")
     assert lookups.standing(empty, ASKED, said("")) == "c1"
     assert lookups.standing(empty, ASKED, said("text")) == ""
+
+
+def test_a_reference_survives_a_prune_and_says_how_to_read_what_did_not() -> None:
+    told = lookups.pointer("search_text", f"call_{'0' * 32}")
+    assert "read_output" in told
+    assert len(told) <= MASK_ABOVE_BYTES

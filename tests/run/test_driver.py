@@ -30,6 +30,23 @@ def test_a_goal_is_reached_through_a_tool() -> None:
     ]
 
 
+def test_an_id_that_a_dropped_turn_had_is_not_given_twice() -> None:
+    life = Life()
+    drop = life.tell(e.ContextPruned(mask_before=3, drop_before=3))
+    turns = [says("", call()), says("", call(call_id="look-2")), says("", call()), says("done")]
+    made = iter(("first", "second", "third"))
+
+    def look(_context: object) -> str:
+        text = next(made)
+        if text == "second":
+            drop()
+        return text
+
+    state = life.drive(Play(*turns), [Do("look", look)])
+    ids = [message.call_id for message in state.messages if message.role == "tool"]
+    assert ids == ["look-1", "look-2", "look-1-1"]
+
+
 def commits(steps: int) -> int:
     life = Life()
     turns = [says("", call(call_id=f"c{n}")) for n in range(steps)]

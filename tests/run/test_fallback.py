@@ -196,6 +196,35 @@ def test_with_reuse_the_model_is_asked_from_the_first_difference_on() -> None:
     assert (state.answer, askers(second)) == ("it is otherwise now", [CACHED, "sim"])
 
 
+def asked_again(earlier: Life, life: Life) -> list[str]:
+    """Who answers a run after an earlier one with the same goal."""
+    life.store.logs["t0"] = earlier.store.logs["t1"]
+    life.drive(Play(says("anew")), others={"cached/answer": cached(life)})
+    return askers(life)
+
+
+def test_with_reuse_what_a_fallback_said_is_not_taken_for_the_words_of_the_first_model() -> None:
+    earlier = Life(limits=QUICK, fallbacks=(OTHER,), reuse=True)
+    earlier.drive(Play(down(), down()), others={OTHER: mind(Second(says("from the second")))})
+    assert asked_again(earlier, Life(reuse=True)) == ["sim"]
+
+
+def test_with_reuse_another_server_or_account_is_asked_anew() -> None:
+    earlier = Life(reuse=True)
+    earlier.drive(Play(says("done")), others={})
+    assert asked_again(earlier, Life(reuse=True)) == [CACHED]
+    elsewhere = Life(reuse=True, options={"sim:base_url": "http://127.0.0.1:1"})
+    assert asked_again(earlier, elsewhere) == ["sim"]
+    assert asked_again(earlier, Life(reuse=True, account="b")) == ["sim"]
+
+
+def test_with_reuse_an_answer_that_was_cut_or_declined_is_asked_for_again() -> None:
+    for answer in (says("half of", stop="length"), says("no", stop="refusal"), says("  ")):
+        earlier = Life(reuse=True)
+        earlier.drive(Play(answer, says("done")), others={})
+        assert asked_again(earlier, Life(reuse=True))[0] == "sim"
+
+
 def test_an_answer_to_another_request_is_not_used() -> None:
     earlier = life_with()
     earlier.drive(Play(says("forty-two")), [Do("another tool")], others={})

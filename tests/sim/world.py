@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -86,8 +86,8 @@ class ProcessStore:
     def changed(self) -> bool:
         return True
 
-    def shared(self, account: str, categories: Iterable[str], now_ms: int) -> Shared:
-        return self.memory.shared(account, categories, now_ms)
+    def shared(self, *asked: Any) -> Shared:
+        return self.memory.shared(*asked)
 
     def answered(self, request: str) -> e.ModelAnswered | None:
         return self.memory.answered(request)

@@ -1,0 +1,242 @@
+"""What other context policies would have sent in a task that was run, and what that had cost.
+
+Nobody is called. The task's own answers and results are taken as they came: what the model would
+have done with another request is not known. A request's tokens are those that were reported for
+the real one, more or less an estimate of the bytes by which the two differ. While it is the very
+request that was sent, and so was the one before, its usage is the reported one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from agentctl.core import events as e
+from agentctl.core.context import estimate_tokens, expected_tokens, size_bytes
+from agentctl.core.context_auto import due
+from agentctl.core.state import CACHED, State, apply
+from agentctl.core.values import (
+    ContextPolicy,
+    Message,
+    Micros,
+    Millis,
+    Quote,
+    Rates,
+    Shape,
+    Usage,
+    View,
+)
+
+CACHED_FROM_TOKENS = 1_024
+"""Providers keep no shorter beginning of a request."""
+MESSAGE_TOKENS = 4
+"""What wraps a message."""
+
+
+class Model(Struct, frozen=True):
+    """What is known of the model that the task asked."""
+
+    shape: Shape
+    bytes_per_ktoken: int
+    overhead_tokens: int
+    """Of the system prompt and the descriptions of the tools, estimated."""
+    cost_micros: Callable[[Rates, Usage], Micros]
+    above: Rates | None = None
+    """Prices of requests above the step of `shape`, until an answer of the task tells them."""
+
+
+class Sums(Struct):
+    """What a task's answered calls came to under one policy."""
+
+    calls: int = 0
+    input: int = 0
+    """Tokens sent, those read from the cache included."""
+    cache_read: int = 0
+    cost_micros: Micros = 0
+    unpriced: int = 0
+    """Calls without a known price, missing in the cost."""
+    largest: int = 0
+    """Input tokens of the largest request."""
+    prunes: int = 0
+
+    def add(self, usage: Usage, cost_micros: Micros | None) -> None:
+        """Take one answered call in."""
+        self.calls += 1
+        self.input += usage.input
+        self.cache_read += usage.cache_read
+        self.cost_micros += cost_micros or 0
+        self.unpriced += cost_micros is None
+        self.largest = max(self.largest, usage.input)
+
+
+# --- what every replay needs --------------------------------------------------------------------
+
+
+def common(before: Sequence[Message], after: Sequence[Message]) -> int:
+    """How many messages two requests begin with in common."""
+    pairs = zip(before, after, strict=False)
+    return next(
+        (n for n, (old, new) in enumerate(pairs) if old is not new and old != new),
+        min(len(before), len(after)),
+    )
+
+
+def usage_of(total: int, prefix: int, output: int, *, warm: bool, writes: bool = True) -> Usage:
+    """A call's usage: of `total` the first `prefix` tokens stood in the request before.
+
+    They come from the cache if it is `warm`; the rest is written to it if its provider `writes`.
+    """
+    read = prefix if warm and prefix >= CACHED_FROM_TOKENS else 0
+    return Usage(total, read, total - read if writes else 0, output)
+
+
+def shorten(state: State, view: View, overhead_tokens: int, *, refused_above: int = 0) -> int:
+    """Let the state's policy shorten the next request, as the loop of a run does.
+
+    Return how often it did. Requests of more than `refused_above` tokens, if it is not 0, are such
+    as the provider refuses.
+    """
+    times = 0
+    while True:
+        known = (state.sent_bytes, state.anchor_tokens, state.anchor_bytes, overhead_tokens,
+                 view.bytes_per_ktoken)  # fmt: skip
+        expected = expected_tokens(*known)
+        quote = Quote(estimate_tokens(*known), 0, 0, 0, expected_tokens=expected)
+        seen = replace(view, quote=quote)
+        pruned = due(state, seen, overflow=False)
+        if pruned is None and refused_above and expected > refused_above:
+            pruned = due(state, seen, overflow=True)
+        if pruned is None:
+            return times
+        apply(state, pruned, view.now_ms)
+        times += 1
+
+
+# --- a task's log -------------------------------------------------------------------------------
+
+
+def rates_of(event: e.Event) -> Rates | None:
+    """The unit prices that an answer tells, if it does."""
+    if not isinstance(event, e.ModelAnswered) or not event.prices:
+        return None
+    found = msgspec.json.decode(event.prices, type=Rates)
+    return None if found.source == "unpriced" else found
+
+
+def as_it_was(log: Sequence[e.Recorded]) -> Sums:
+    """What the task's answered calls came to."""
+    sums = Sums()
+    for record in log:
+        event = record.event
+        if isinstance(event, e.ModelAnswered):
+            sums.add(event.usage, event.cost_micros)
+        sums.prunes += isinstance(event, e.ContextPruned)
+    return sums
+
+
+def replay(log: Sequence[e.Recorded], policy: ContextPolicy, model: Model) -> Sums:
+    """What they would have come to under this policy. Raises ValueError if it is no task's log."""
+    first = log[0].event if log else None
+    if not isinstance(first, e.TaskCreated):
+        raise ValueError("a log begins with TaskCreated")
+    made = _Replay(first, policy, model, log)
+    for record in log:
+        made.take(record)
+    return made.sums
+
+
+class _Replay:
+    """A task as it was, and beside it as it would have been."""
+
+    def __init__(
+        self,
+        created: e.TaskCreated,
+        policy: ContextPolicy,
+        model: Model,
+        log: Sequence[e.Recorded],
+    ) -> None:
+        self.sums = Sums()
+        self._model = model
+        self._created = replace(created, context=policy)
+        self._real, self._ours = State(created=created), State(created=self._created)
+        self._view = View(
+            0, Quote(0, 0, 0, 0), bytes_per_ktoken=model.bytes_per_ktoken, shape=model.shape
+        )
+        usages = [each.event.usage for each in log if isinstance(each.event, e.ModelAnswered)]
+        # A task that read nothing from a cache shows that none was there, whatever it would cost.
+        self._caches = len(usages) < 2 or any(usage.cache_read for usage in usages)
+        self._writes = any(usage.cache_write for usage in usages)
+        self._request: list[Message] = []
+        self._same = True
+        """So far every request is the one that was sent."""
+        self._below: Rates | None = None
+        self._above = model.above
+
+    def take(self, record: e.Recorded) -> None:
+        """Go on by one event of the log."""
+        event, at_ms = record.event, record.at_ms
+        match event:
+            case e.TaskCreated():
+                apply(self._real, event, at_ms)
+                apply(self._ours, self._created, at_ms)
+            case e.ContextPruned():  # ours are made when a request is due
+                apply(self._real, event, at_ms)
+            case e.ModelAsked():
+                self._shorten(at_ms)
+                apply(self._real, event, at_ms)
+                apply(self._ours, event, at_ms)
+            case e.ModelAnswered():
+                self._answered(event, at_ms)
+            case _:
+                apply(self._real, event, at_ms)
+                apply(self._ours, event, at_ms)
+
+    def _shorten(self, at_ms: Millis) -> None:
+        view, model = replace(self._view, now_ms=at_ms), self._model
+        window = model.shape.window_tokens
+        self.sums.prunes += shorten(self._ours, view, model.overhead_tokens, refused_above=window)
+
+    def _answered(self, event: e.ModelAnswered, at_ms: Millis) -> None:
+        real, ours = self._real, self._ours
+        self._hear_prices(event)
+        self._same = self._same and real.sent == ours.sent
+        if self._same or (real.asked is not None and real.asked.provider == CACHED):
+            usage, cost_micros = event.usage, event.cost_micros
+        else:
+            usage = self._usage(event.usage, at_ms)
+            cost_micros = None if event.cost_micros is None else self._cost(usage)
+        self.sums.add(usage, cost_micros)
+        self._request = list(ours.sent)
+        apply(real, event, at_ms)
+        apply(ours, replace(event, usage=usage, cost_micros=cost_micros), at_ms)
+
+    def _usage(self, reported: Usage, at_ms: Millis) -> Usage:
+        """Of a request that was not sent: estimated from the one that was."""
+        real, ours, model = self._real, self._ours, self._model
+        ratio, overhead = model.bytes_per_ktoken, model.overhead_tokens
+        total = expected_tokens(ours.sent_bytes, reported.input, real.sent_bytes, overhead, ratio)
+        same = common(self._request, ours.sent)
+        same_bytes = ours.sent_bytes - sum(map(size_bytes, ours.sent[same:]))
+        prefix = expected_tokens(same_bytes, total, ours.sent_bytes, overhead, ratio)
+        idle_ms = at_ms - ours.warm_ms
+        warm = self._caches and ours.warm_ms > 0 and idle_ms <= model.shape.cache_life_ms
+        usage = usage_of(total, prefix, reported.output, warm=warm, writes=self._writes)
+        return replace(usage, reasoning=reported.reasoning, reported=reported.reported)
+
+    def _hear_prices(self, event: e.ModelAnswered) -> None:
+        told, cliff = rates_of(event), self._model.shape.cliff_tokens
+        if told is not None and cliff and event.usage.input > cliff:
+            self._above = told
+        elif told is not None:
+            self._below = told
+
+    def _cost(self, usage: Usage) -> Micros | None:
+        """At the task's own unit prices; None if none are known."""
+        cliff = self._model.shape.cliff_tokens
+        rates = self._below or self._above
+        if cliff and usage.input > cliff:
+            rates = self._above or self._below
+        return None if rates is None else self._model.cost_micros(rates, usage)
