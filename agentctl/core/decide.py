@@ -74,8 +74,9 @@ DENIED_BY_USER = "Denied by the user. Do not try the same again; find another wa
 UNAVAILABLE = (
     "Not available now: {reason}. It will be tried again in a while; find another way until then."
 )
-OUTAGES = frozenset({"quota"})
-"""Permanent failures that another provider may not have; the rest is told to the user at once."""
+OUTAGES = frozenset({"quota", "context"})
+"""Permanent failures that another model may not have: its purse may be full or its window larger.
+Every other one is told to the user at once."""
 OVERFLOWS_MAX = 4
 """Requests in a row that are too long for the model before the task stops."""
 DENIED = {
@@ -284,7 +285,8 @@ def _ask_model(state: State, view: View) -> Action:
     if prune is not None:
         return Record((prune,))
     if state.failure is not None and _is_overflow(state):
-        return Record((e.Stopped("failed", state.failure.detail),))
+        detail = state.failure.detail
+        return _switch(state, detail) or Record((e.Stopped("failed", detail),))
     verdict = model_verdict(state, view)
     if isinstance(verdict, Deny):
         if verdict.guard == "circuit":

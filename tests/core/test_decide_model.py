@@ -151,6 +151,14 @@ def test_an_empty_purse_at_the_provider_is_a_reason_to_switch() -> None:
     assert isinstance(fact, e.Switched)
 
 
+def test_a_request_too_long_for_one_model_is_asked_of_the_next() -> None:
+    """Nothing is left out here that could be: the other model's window may be larger."""
+    (fact,) = facts(state_of(asked(), failed("context", retriable=False), fallbacks=CHAIN))
+    assert isinstance(fact, e.Switched)
+    (alone,) = facts(state_of(asked(), failed("context", retriable=False)))
+    assert isinstance(alone, e.Stopped)
+
+
 def switched_through() -> list[e.Event]:
     log: list[e.Event] = []
     for number, name in enumerate((*CHAIN, "cached/answer")):
