@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from agentctl import settings, signals
 from agentctl.assembly import (
@@ -31,9 +30,9 @@ from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.sanitize import goal_problem, storable
 from agentctl.core.state import FINAL, State, fold
-from agentctl.core.values import SHARED, Approve, Limits, Millis, OnUnknown
+from agentctl.core.values import Approve, Limits, Millis, OnUnknown
 from agentctl.errors import EXIT_CODES, NotEnoughCredits, NotResumable, UsageError
-from agentctl.limits_desk import changed_limits
+from agentctl.limits_desk import changed_limits, shared_from
 from agentctl.ports import Ask, Listener, Provider
 from agentctl.rules import read_rules
 from agentctl.run.driver import Driver
@@ -235,8 +234,7 @@ def _limits(state: State, run: Run) -> Limits:
     """The task's limits: shared ones as configured today, but for those given to it itself."""
     limits = state.limits
     if run.shared is not None:
-        names = [name for name in SHARED if name not in limits.given]
-        limits = replace(limits, **{name: getattr(run.shared, name) for name in names})
+        limits = shared_from(run.shared, limits)
     return changed_limits(limits, run.limits)
 
 

@@ -21,7 +21,7 @@ from agentctl.core.state import CACHED
 from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, Rates, Shape, Usage
 from agentctl.errors import UnknownPrice, UsageError
 from agentctl.listeners.ledger import LOCK_NAME, LOCK_TIMEOUT_MS, Ledger, Totals
-from agentctl.ports import Answer, Counter, Pricer, Provider, Tool
+from agentctl.ports import Answer, Counter, Locks, Pricer, Provider, Tool
 from agentctl.run.world import Mind
 from agentctl.store import queries
 from agentctl.store.locks import FileLocks
@@ -286,7 +286,7 @@ def ledger(desk: Desk, path: Path) -> Ledger:
             sums = Totals(calls, unpriced, cost, at_most, given - read + output, given + output)
             yield int(hour) * 3_600_000, sums
 
-    locks = FileLocks(desk.locks)
+    locks: Locks = FileLocks(desk.locks)
     return Ledger(
         path, recent, totals, now_ms, lambda: locks.held(LOCK_NAME, timeout_ms=LOCK_TIMEOUT_MS)
     )

@@ -6,15 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from agentctl import settings
 from agentctl.control import Desk, now_ms
 from agentctl.core.limits import level
 from agentctl.core.rows import TaskRow
 from agentctl.core.state import State, fold
-from agentctl.core.values import SHARED, Circuit, Limits, Millis, Shared
-from agentctl.limits_desk import account_in_force, running_ms
+from agentctl.core.values import Circuit, Limits, Millis, Shared
+from agentctl.limits_desk import account_in_force, running_ms, shared_from
 from agentctl.reports.limits import (
     Account,
     CreditMove,
@@ -84,12 +82,6 @@ def _in_force(row: TaskRow | None, state: State | None, configured: Limits) -> L
     if row is None or state is None:
         return configured
     return state.limits if row.status == "running" else shared_from(configured, state.limits)
-
-
-def shared_from(configured: Limits, limits: Limits) -> Limits:
-    """The limits of a task, those that tasks share as configured but for those given to it."""
-    names = [name for name in SHARED if name not in limits.given]
-    return replace(limits, **{name: getattr(configured, name) for name in names})
 
 
 def _shared_uses(limits: Limits, shared: Shared, *, with_credits: bool) -> Iterator[Use]:

@@ -52,6 +52,12 @@ def changed_limits(limits: Limits, flags: Mapping[str, object]) -> Limits:
     return replace(limits, **changes, given=(*limits.given, *given))
 
 
+def shared_from(configured: Limits, limits: Limits) -> Limits:
+    """The limits of a task, those that tasks share as configured but for those given to it."""
+    names = [name for name in SHARED if name not in limits.given]
+    return replace(limits, **{name: getattr(configured, name) for name in names})
+
+
 class LimitChange(Struct, frozen=True):
     """One limit of a task: as it was, as it is, and what is used of it."""
 

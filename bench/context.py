@@ -21,8 +21,8 @@ from msgspec.structs import replace
 from agentctl import counting
 from agentctl.core import events as e
 from agentctl.core.calibrate import Learner
-from agentctl.core.context import expected_tokens, size_bytes
-from agentctl.core.context_replay import MESSAGE_TOKENS, common, shorten, usage_of
+from agentctl.core.context import expected_tokens, same, size_bytes
+from agentctl.core.context_replay import MESSAGE_TOKENS, shorten, usage_of
 from agentctl.core.state import State, say
 from agentctl.core.values import ContextPolicy, Limits, Message, Quote, Rates, Shape, View
 from agentctl.pricing import cost_of
@@ -132,12 +132,12 @@ class Replay:
         prunes = self.sums.prunes
         self._decide()
         sent, before = self._state.sent, self._request
-        same = common(before, sent)
-        if same < len(before) and self.sums.prunes == prunes:
+        alike = same(before, sent)
+        if alike < len(before) and self.sums.prunes == prunes:
             self.sums.unstable += 1
-        self._note_request(before, sent, same)
+        self._note_request(before, sent, alike)
         total = self._overhead + _total(sent)
-        prefix = self._overhead + _total(sent[:same])
+        prefix = self._overhead + _total(sent[:alike])
         self._price(line, total, prefix, warm=bool(before) and not is_cold)
         self.sums.orphans += _orphans(sent)
         self._look_for(line)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agentctl.core import events as e
-from agentctl.core.context import estimate_tokens, expected_tokens, size_bytes
+from agentctl.core.context import estimate_tokens, expected_tokens, same, size_bytes
 from agentctl.core.context_auto import due
 from agentctl.core.state import CACHED, State, apply
 from agentctl.core.values import (
@@ -73,15 +73,6 @@ class Sums(Struct):
 
 
 # --- what every replay needs --------------------------------------------------------------------
-
-
-def common(before: Sequence[Message], after: Sequence[Message]) -> int:
-    """How many messages two requests begin with in common."""
-    pairs = zip(before, after, strict=False)
-    return next(
-        (n for n, (old, new) in enumerate(pairs) if old is not new and old != new),
-        min(len(before), len(after)),
-    )
 
 
 def usage_of(total: int, prefix: int, output: int, *, warm: bool, writes: bool = True) -> Usage:
@@ -218,8 +209,8 @@ class _Replay:
         real, ours, model = self._real, self._ours, self._model
         ratio, overhead = model.bytes_per_ktoken, model.overhead_tokens
         total = expected_tokens(ours.sent_bytes, reported.input, real.sent_bytes, overhead, ratio)
-        same = common(self._request, ours.sent)
-        same_bytes = ours.sent_bytes - sum(map(size_bytes, ours.sent[same:]))
+        alike = same(self._request, ours.sent)
+        same_bytes = ours.sent_bytes - sum(map(size_bytes, ours.sent[alike:]))
         prefix = expected_tokens(same_bytes, total, ours.sent_bytes, overhead, ratio)
         idle_ms = at_ms - ours.warm_ms
         warm = self._caches and ours.warm_ms > 0 and idle_ms <= model.shape.cache_life_ms

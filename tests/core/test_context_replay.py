@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agentctl.core import events as e
-from agentctl.core.context import size_bytes
-from agentctl.core.context_replay import Model, Sums, as_it_was, common, replay, shorten, usage_of
+from agentctl.core.context import same, size_bytes
+from agentctl.core.context_replay import Model, Sums, as_it_was, replay, shorten, usage_of
 from agentctl.core.context_view import sight
 from agentctl.core.state import State, apply
 from agentctl.core.values import (
@@ -67,8 +67,8 @@ class Run:
             )  # fmt: skip
         self.add(asked(n))
         total = OVERHEAD + state.sent_bytes * 1000 // RATIO
-        same = common(self.request, state.sent)
-        rest = sum(map(size_bytes, state.sent[same:])) * 1000 // RATIO
+        alike = same(self.request, state.sent)
+        rest = sum(map(size_bytes, state.sent[alike:])) * 1000 // RATIO
         warm = self.caches and bool(self.request) and gap_ms <= SHAPE.cache_life_ms
         usage = usage_of(total, total - rest, 40, warm=warm, writes=self.caches)
         call = ToolCall(f"c{n}", "look", f'{{"path":"src/part_{n}.py"}}')
