@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from agentctl import settings, signals
+from agentctl import registry, settings, signals
 from agentctl.assembly import (
     Counters,
     SystemClock,
@@ -21,6 +21,7 @@ from agentctl.assembly import (
     fallback_minds,
     ledger,
     make_provider,
+    make_relevance,
     mind,
     options_of,
     pricer_of,
@@ -30,12 +31,13 @@ from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.sanitize import goal_problem, storable
 from agentctl.core.state import FINAL, State, fold
-from agentctl.core.values import Approve, Limits, Millis, OnUnknown
+from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, OnUnknown
 from agentctl.errors import EXIT_CODES, NotEnoughCredits, NotResumable, UsageError
 from agentctl.limits_desk import changed_limits, shared_from
 from agentctl.ports import Ask, Listener, Provider
 from agentctl.rules import read_rules
 from agentctl.run.driver import Driver
+from agentctl.run.relevance import Relevance
 from agentctl.run.toolbelt import Toolbelt
 from agentctl.run.world import World
 from agentctl.store.lease import Lease
@@ -84,6 +86,10 @@ class Run(Struct, frozen=True, kw_only=True):
     """The limits of the configuration in force: a resume takes those that tasks share from it."""
     fallback: tuple[str, ...] | None = None
     """New fallbacks; None: those the task has."""
+    context: ContextPolicy | None = None
+    """A new context policy; None: that of the task."""
+    embedder: str = ""
+    """"provider/model" that tells what is near in meaning, under the policy "window"."""
     lookup_ttl_ms: Millis | None = None
     """How long another task's look-ups are reused; None: every look-up is made anew."""
     address: Callable[[str], str] = lambda _name: ""
@@ -113,10 +119,13 @@ def create(desk: Desk, order: Order) -> str:
     name, _ = choose_provider(chosen.provider, os.environ)
     options = _options(order, name)
     limits = chosen.limits()
+    policy = chosen.context()
+    registry.context_policy(policy.name)  # it must be there
     own = options_of(options, name)
     provider = make_provider(name, chosen.model, own)
     pricer_of(provider, limits, own, chosen.prices)
     fallback_minds(chosen.fallbacks, limits, options, chosen.prices, desk.store.answered)
+    _relevance(chosen.embedder, policy, limits, options, chosen.prices)
     check_credits(desk, limits, chosen.account, f"{name}/{provider.model}")
     event = e.TaskCreated(
         storable(order.goal),
@@ -126,7 +135,7 @@ def create(desk: Desk, order: Order) -> str:
         str(order.cwd),
         limits,
         storable(order.name),
-        context(chosen.context(), name, provider.model, own.get("base_url", "")),
+        context(policy, name, provider.model, own.get("base_url", "")),
         chosen.approve,
         options,
         chosen.account,
@@ -154,7 +163,8 @@ def _options(order: Order, provider: str) -> dict[str, str]:
     """Addresses and the script, kept with the task: a resume elsewhere must not change them."""
     chosen = order.settings
     options = {"script": order.script} if order.script else {}
-    for name in (provider, *(full.partition("/")[0] for full in chosen.fallbacks)):
+    others = (*chosen.fallbacks, chosen.embedder)
+    for name in filter(None, (provider, *(full.partition("/")[0] for full in others))):
         address = chosen.address(name, os.environ)
         if address:
             options[f"{name}:base_url"] = address
@@ -227,7 +237,11 @@ def _changes(state: State, run: Run, provider: Provider) -> Iterable[e.Event]:
     name = provider.name if provider.name != state.home[0] else ""
     model = provider.model if provider.model != state.home[1] else ""
     fallbacks = run.fallback if run.fallback != state.fallbacks else None
-    yield e.Resumed(os.getpid(), run.on_unknown, name, model, run.approve, fallbacks)
+    policy = run.context
+    if policy is not None:
+        own = options_of(_kept_options(state.created), provider.name)
+        policy = context(policy, provider.name, provider.model, own.get("base_url", ""))
+    yield e.Resumed(os.getpid(), run.on_unknown, name, model, run.approve, fallbacks, policy)
 
 
 def _limits(state: State, run: Run) -> Limits:
@@ -250,11 +264,12 @@ def _world(desk: Desk, state: State, run: Run) -> World:
     model = run.model or (state.home[1] if name == state.home[0] else "")
     names = state.fallbacks if run.fallback is None else run.fallback
     limits, options = _limits(state, run), _kept_options(created)
-    for other in {name, *(full.partition("/")[0] for full in names)} - {created.provider}:
+    others = {name, *(full.partition("/")[0] for full in (*names, run.embedder))}
+    for other in others - {created.provider, ""}:
         address = run.address(other)
         if address:  # else its key would go to its usual server and not to the configured one
             options.setdefault(f"{other}:base_url", address)
-    counters = Counters(desk)
+    counters, policy = Counters(desk), run.context or state.policy
     own = options_of(options, name)
     first = mind(name, model, limits, own, run.prices, counters=counters)
     return World(
@@ -277,7 +292,22 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         shape=first.shape,
         # "The same as 5 s ago" would make each request another one.
         lookup_ttl_ms=None if created.reuse else run.lookup_ttl_ms,
+        custom=registry.context_policy(policy.name),
+        relevance=_relevance(run.embedder, policy, limits, options, run.prices),
     )
+
+
+def _relevance(
+    embedder: str,
+    policy: ContextPolicy,
+    limits: Limits,
+    options: Mapping[str, str],
+    prices: Mapping[str, Any],
+) -> Relevance | None:
+    """Only the policy "window" asks what is near in meaning."""
+    if not embedder or policy.name != "window":
+        return None
+    return make_relevance(embedder, limits, options, prices)
 
 
 def _kept_options(created: e.TaskCreated) -> dict[str, str]:

@@ -21,7 +21,8 @@ from agentctl.core.state import CACHED
 from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, Rates, Shape, Usage
 from agentctl.errors import UnknownPrice, UsageError
 from agentctl.listeners.ledger import LOCK_NAME, LOCK_TIMEOUT_MS, Ledger, Totals
-from agentctl.ports import Answer, Counter, Locks, Pricer, Provider, Tool
+from agentctl.ports import Answer, Counter, Embedder, Locks, Pricer, Provider, Tool
+from agentctl.run.relevance import Relevance
 from agentctl.run.world import Mind
 from agentctl.store import queries
 from agentctl.store.locks import FileLocks
@@ -29,6 +30,8 @@ from agentctl.store.locks import FileLocks
 OLLAMA_ANSWERS_S = 0.2
 OLLAMA_WINDOW_TOKENS = 32_768
 """Taken for the window of a local model unless Ollama's own OLLAMA_CONTEXT_LENGTH names another."""
+OPENAI_CACHE_MS = 1_800_000
+"""From GPT-5.6 on a beginning is kept for half an hour, as OpenAI's guide to caching says."""
 MADE_UP = ("offline", "scripted")
 """Providers whose token numbers nobody counted: nothing is to be learned from them."""
 
@@ -115,11 +118,21 @@ def context(policy: ContextPolicy, provider: str, model: str, base_url: str) -> 
 
 
 def pricer_of(
-    provider: Provider, limits: Limits, options: Mapping[str, str], prices: Mapping[str, Any]
+    provider: Provider | Embedder,
+    limits: Limits,
+    options: Mapping[str, str],
+    prices: Mapping[str, Any],
+    *,
+    embeds: bool = False,
 ) -> Pricer:
     """What prices the provider's tokens. Raises UnknownPrice where a limit needs a price."""
     pricer = pricing.pricer(
-        provider.name, provider.model, provider.rates, prices, base_url=options.get("base_url", "")
+        provider.name,
+        provider.model,
+        provider.rates,
+        prices,
+        base_url=options.get("base_url", ""),
+        embeds=embeds,
     )
     unpriced = pricer.cost(Usage(input=1, output=1)) is None
     if unpriced and not limits.allow_unpriced and limits.has_money_limit:
@@ -162,14 +175,27 @@ def shape_of(provider: str, model: str, pricer: Pricer, base_url: str) -> Shape:
         window = pricing.window(provider, model, base_url=base_url) or 0
     rates = pricer.rates(Usage())
     if rates is None or not rates.input:
-        return Shape(window, local=rates is not None)
+        local = rates is not None
+        return Shape(window, local=local, summarises=provider not in MADE_UP)
     return Shape(
         window,
         _cliff(pricer),
         1000 * rates.cache_read // rates.input,
         1000 * rates.cache_write // rates.input,
         rates.cache_read < rates.input,
+        _cache_life_ms(provider, model, base_url),
+        summarises=provider not in MADE_UP,
     )
+
+
+def _cache_life_ms(provider: str, model: str, base_url: str) -> Millis:
+    """How long the provider keeps the beginning of a request."""
+    if provider == "openai" and not base_url:
+        from agentctl.providers import openai_responses  # here, as it is of this provider only
+
+        if openai_responses.takes_breakpoints(model, openai_responses.OFFICIAL):
+            return OPENAI_CACHE_MS
+    return Shape().cache_life_ms
 
 
 def _cliff(pricer: Pricer) -> int:
@@ -256,6 +282,20 @@ def fallback_minds(
         cached, pricing.FixedPricer(cached.rates or Rates()), counting.counter("", "")
     )
     return minds
+
+
+def make_relevance(
+    name: str, limits: Limits, options: Mapping[str, str], prices: Mapping[str, Rates]
+) -> Relevance:
+    """What tells by the embedder "provider/model" which old turns are near in meaning.
+
+    `options` are those of all providers. Raises ProviderError and UsageError.
+    """
+    provider, _, model = name.partition("/")
+    own = options_of(options, provider)
+    embedder: Embedder = registry.load(registry.EMBEDDERS, provider, "embedder")(model, own)
+    pricer = pricer_of(embedder, limits, own, prices, embeds=True)
+    return Relevance(embedder, pricer, counting.counter(provider, embedder.model))
 
 
 def options_of(options: Mapping[str, str], provider: str) -> Mapping[str, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -79,6 +79,32 @@ class Provider(Protocol):
         ...
 
 
+class Embedded(Struct, frozen=True):
+    """What an embedder returns: a vector for each text, in their order."""
+
+    vectors: Sequence[Sequence[float]]
+    usage: Usage
+    model: str = ""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors that are near each other where the texts mean alike."""
+
+    name: str
+    model: str
+    rates: Rates | None
+    """As those of a Provider."""
+    paced: bool
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Make exactly one call for at most 100 texts, never retry. Raises ProviderError only."""
+        ...
+
+    async def close(self) -> None:
+        """Free connections. Safe to call twice."""
+        ...
+
+
 class ToolContext(Struct, frozen=True):
     """What a tool may know of the run it works in."""
 
@@ -120,6 +146,21 @@ class Tool(Protocol):
 
     async def close(self) -> None:
         """End whatever outlived its call. Called once when the run ends, whatever happened."""
+        ...
+
+
+@runtime_checkable
+class BatchTool(Tool, Protocol):
+    """A tool that only looks, and does so for several calls at once more cheaply than for each."""
+
+    def run_many(
+        self, calls: Sequence[tuple[str, ToolContext]], timeout_ms: Millis
+    ) -> AsyncGenerator[tuple[int, ToolResult | Exception], None]:
+        """Run different calls; give each result, with its place among the calls, as it comes.
+
+        What a call raises is given, not raised. Each may take `timeout_ms` from when it begins; one
+        that takes longer is stopped and gives TimeoutError. Cancelling stops all.
+        """
         ...
 
 

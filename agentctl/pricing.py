@@ -33,13 +33,15 @@ def pricer(
     overrides: Mapping[str, Rates],
     *,
     base_url: str = "",
+    embeds: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Pricer:
     """Return what prices this model's tokens.
 
     `rates` are the provider's own; `overrides` the user's, by "provider/model". `base_url` helps
     to recognise a known service behind an OpenAI-compatible address. `now` decides between prices
-    that changed at some date or differ by the time of day.
+    that changed at some date or differ by the time of day. A model that `embeds` answers without
+    tokens, so it needs no price of output.
     """
     chosen = overrides.get(f"{provider}/{model}") or rates
     if chosen is not None:
@@ -49,7 +51,7 @@ def pricer(
         return Unpriced()
     import genai_prices  # already loaded by _find; here, because it is heavy
 
-    return TablePricer(found, f"genai-prices {genai_prices.__version__}", now)
+    return TablePricer(found, f"genai-prices {genai_prices.__version__}", now, embeds=embeds)
 
 
 def window(provider: str, model: str, *, base_url: str = "") -> int | None:
@@ -96,8 +98,11 @@ class Unpriced:
 class TablePricer:
     """Prices of the library's table, which may step up with the size of the whole request."""
 
-    def __init__(self, model: ModelInfo, source: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, model: ModelInfo, source: str, now: Callable[[], datetime], *, embeds: bool = False
+    ) -> None:
         self._model = model
+        self._embeds = embeds
         self._source = source
         self._now = now
         self._cuts = _cuts(model)
@@ -129,7 +134,7 @@ class TablePricer:
         step = sum(1 for cut in self._cuts if usage.input > cut)
         key = (id(prices), step)
         if key not in self._known:
-            rates = _rates(prices, usage.input, self._source)
+            rates = _rates(prices, usage.input, self._source, embeds=self._embeds)
             self._known[key] = (rates, note_of(rates)) if rates else None
         return self._known[key]
 
@@ -177,7 +182,9 @@ def _cuts(model: ModelInfo) -> list[int]:
     return sorted(starts)
 
 
-def _rates(prices: ModelPrice, input_tokens: int, source: str) -> Rates | None:
+def _rates(
+    prices: ModelPrice, input_tokens: int, source: str, *, embeds: bool = False
+) -> Rates | None:
     for name, value in vars(prices).items():
         if value is None or name in _USED or name.startswith("_"):
             continue
@@ -185,6 +192,8 @@ def _rates(prices: ModelPrice, input_tokens: int, source: str) -> Rates | None:
             return None
     amounts = {name: _unit_micros(getattr(prices, name), input_tokens) for name in _USED}
     whole_input, output = amounts["input_mtok"], amounts["output_mtok"]
+    if output is None and embeds:
+        output = 0
     if whole_input is None or output is None:
         return None
     read, write = amounts["cache_read_mtok"], amounts["cache_write_mtok"]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from agentctl import quantities
+from agentctl.core.values import POLICIES
 from agentctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 PROVIDERS: dict[str, str] = {
     "anthropic": "agentctl.providers.anthropic:Anthropic",
@@ -13,6 +19,11 @@ PROVIDERS: dict[str, str] = {
     "ollama": "agentctl.providers.ollama:Ollama",
     "offline": "agentctl.providers.offline:Offline",
     "scripted": "agentctl.providers.scripted:Scripted",
+}
+
+EMBEDDERS: dict[str, str] = {
+    "openai": "agentctl.providers.embed_openai:OpenAIEmbedder",
+    "ollama": "agentctl.providers.embed_ollama:OllamaEmbedder",
 }
 
 TOOLS: dict[str, str] = {
@@ -37,3 +48,76 @@ def load(table: dict[str, str], name: str, what: str) -> Any:
         )
     module, _, attribute = table[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+# --- context policies of installed packages -----------------------------------------------------
+
+CONTEXT_POLICIES = "agentctl.context_policies"
+"""The entry-point group. What it names is described in `core.context_custom`."""
+
+
+def installed_policies() -> list[str]:
+    """Names of the context policies that installed packages bring, without loading them."""
+    return sorted(_policies())
+
+
+def context_policy(name: str, flag: str = "--context") -> Callable[..., object] | None:
+    """Load an installed context policy; None for a name that needs no package.
+
+    Raises UsageError, which tells to give another name with `flag`.
+    """
+    if name in POLICIES:
+        return None
+    found = _policies()
+    known = f"{flag} with one of: {', '.join((*POLICIES, *sorted(found)))}."
+    if name not in found:
+        raise UsageError(
+            f"There is no context policy {name!r}.",
+            next_step=f"Install the package that has it, or write {known}",
+        )
+    if len(found[name]) > 1:
+        packages = ", ".join(sorted(map(_package, found[name])))
+        raise UsageError(
+            f"More than one package has a context policy {name!r}: {packages}.",
+            next_step=f"Remove one of them, or write {known}",
+        )
+    (point,) = found[name]
+    try:
+        plan: Callable[..., object] = point.load()
+    except (Exception, SystemExit) as error:  # foreign code runs when it is loaded
+        from agentctl.core.context_custom import told  # the state too: not for every command
+
+        raise _unusable(point, f"it cannot be loaded: {told(error)}", known) from error
+    if not callable(plan):
+        raise _unusable(point, f"{point.value} is {type(plan).__name__}, not a function", known)
+    return plan
+
+
+def _policies() -> dict[str, set[EntryPoint]]:
+    """What is installed, by name; a name that could not be typed, or means another, is left out."""
+    from importlib.metadata import entry_points  # slow, and few name a policy of their own
+
+    found: dict[str, set[EntryPoint]] = {}
+    for point in entry_points(group=CONTEXT_POLICIES):
+        if point.name not in (*POLICIES, "all") and _is_name(point.name):
+            found.setdefault(point.name, set()).add(point)
+    return found
+
+
+def _is_name(text: str) -> bool:
+    try:
+        quantities.name(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value
+
+
+def _unusable(point: EntryPoint, why: str, known: str) -> UsageError:
+    return UsageError(
+        f"The context policy {point.name!r} of package {_package(point)} cannot be used: {why}.",
+        next_step=f"Mend or remove that package, or write {known}",
+    )

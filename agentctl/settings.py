@@ -122,7 +122,7 @@ class _Found:
             value = file.value((name,), raw, key.read, key.instead)
             if name == "ledger":
                 value = _absolute(str(value), file.path.parent)
-            if not trusted and key.weight == "trusted":
+            if not trusted and (key.weight == "trusted" or not _is_open_word(key, value)):
                 ignored.append(name)
             elif not trusted and key.weight == "tighter" and self._is_looser(key, value):
                 looser.append(name)
@@ -229,6 +229,10 @@ class _Found:
         if looser:
             parts.append(f"{', '.join(looser)}: not used, because a limit is looser than yours")
         self.warnings.append(f"{path}: {'; '.join(parts)}. {_trust(path)}")
+
+
+def _is_open_word(key: Key, value: object) -> bool:
+    return not key.open_words or value in key.open_words
 
 
 def _trust(path: Path) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from agentctl import quantities
+from agentctl.core.values import POLICIES
 
 Weight = Literal["open", "tighter", "trusted"]
 """What a project's file may do before it is trusted: set it; only tighten it; nothing."""
@@ -26,6 +27,8 @@ class Key(NamedTuple):
     weight: Weight = "trusted"
     strictness: Mapping[str, int] = {}
     """Of its words, where some are tighter than others."""
+    open_words: Sequence[str] = ()
+    """Of an open setting: what alone it may be before its file is trusted; empty: anything."""
 
 
 _COUNT = quantities.or_none(quantities.count(0))
@@ -73,10 +76,11 @@ KEYS: dict[str, Key] = {
     ),
     "context": Key(
         "context_policy",
-        quantities.choice(("auto", "window", "none")),
-        "Write auto, window or none.",
+        quantities.name,
+        f"Write {', '.join(POLICIES)} or the name of an installed policy.",
         "",
         "open",
+        open_words=POLICIES,  # any other name runs somebody's code
     ),
     "max_context_tokens": Key(
         "max_context_tokens",
@@ -127,6 +131,13 @@ KEYS: dict[str, Key] = {
     "fallback": Key(
         "fallbacks", quantities.models, "Write e.g. openai/gpt-6.1-terra,ollama/my-model."
     ),
+    # It is sent what the conversation says.
+    "embedder": Key(
+        "embedder",
+        quantities.model,
+        "Write e.g. openai/text-embedding-3-small or ollama/nomic-embed-text.",
+        "AGENTCTL_EMBEDDER",
+    ),
     "account": Key("account", quantities.name, "Write e.g. team-a.", "AGENTCTL_ACCOUNT"),
     "tier": Key("tier", quantities.name, "Write e.g. pro.", "AGENTCTL_TIER"),
     "lookup_ttl": Key(
@@ -144,6 +155,7 @@ KEYS: dict[str, Key] = {
     ),
     "allow_unpriced": Key("allow_unpriced", quantities.yes_no, "Write true or false."),
     "system": Key("system", quantities.text(100_000, lines=True), "Write a text."),
+    "summaries": Key("summaries", quantities.yes_no, "Write true or false.", "", "open"),
     "rules": Key("rules", quantities.yes_no, "Write true or false.", "", "open"),
 }
 

@@ -16,7 +16,6 @@ from agentctl.core.values import (
     Micros,
     Millis,
     OnLimit,
-    PolicyName,
     Rates,
 )
 from agentctl.errors import ConfigError
@@ -48,7 +47,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_steps: int | None = 100
     timeout_ms: Millis | None = None
     approve: Approve = "ask"
-    context_policy: PolicyName | None = None
+    context_policy: str | None = None
     """None: window if one of the next three is set, else auto."""
     max_context_tokens: int | None = None
     keep_last_user: int | None = None
@@ -62,6 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     wait_in_place_ms: Millis = 60_000
     fallbacks: tuple[str, ...] = ()
     """"provider/model" to go on with, in this order."""
+    embedder: str = ""
+    """"provider/model" that tells what is near in meaning; empty: none does."""
     account: str = "default"
     tier: str = ""
     """The tier that was chosen; its limits are already in the other fields."""
@@ -83,6 +84,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The provider that the file with `base_url` names: no other one's key is sent there."""
     allow_unpriced: bool = False
     system: str = ""
+    summaries: bool = True
+    """The model may be asked for a summary of what is left out."""
     rules: bool = True
     """Read the AGENTS.md files of the workspace."""
     prices: dict[str, Rates] = {}
@@ -136,6 +139,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             keep_user=usual.keep_user if user is None else user,
             keep_assistant=usual.keep_assistant if assistant is None else assistant,
             name=name,
+            summarise=self.summaries,
         )
 
     def address(self, provider: str, env: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ recorded answer then mentioned is looked for in it. Nothing is called, and nothi
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import time
 from collections import Counter
@@ -20,21 +21,20 @@ from msgspec.structs import replace
 
 from agentctl import counting
 from agentctl.core import events as e
+from agentctl.core.aside import SUMMARY_REQUEST
 from agentctl.core.calibrate import Learner
 from agentctl.core.context import expected_tokens, same, size_bytes
-from agentctl.core.context_replay import MESSAGE_TOKENS, shorten, usage_of
+from agentctl.core.context_replay import MESSAGE_TOKENS, SUMMARY_BYTES, shorten, usage_of
 from agentctl.core.state import State, say
-from agentctl.core.values import ContextPolicy, Limits, Message, Quote, Rates, Shape, View
+from agentctl.core.values import ContextPolicy, Limits, Message, Quote, Rates, Shape, Usage, View
 from agentctl.pricing import cost_of
 from bench.recordings import Line, Recording, lines_of, load, mentions, stitched
 
 POLICIES = {
     "none": ContextPolicy(name="none"),
     "window": ContextPolicy(8_000, 3, 3, "window"),
-    "plan-96k": ContextPolicy(96_000, 10**6, 5, "window"),
     "auto": ContextPolicy(),
 }
-"""`plan-96k` is what was done before there was `auto`."""
 
 # Prices of November 2026 in micro-dollars per million tokens: input, cache read, cache write, out.
 SONNET = Rates(2_000_000, 100_000, 2_500_000, 10_000_000, "Sonnet 5.5")
@@ -65,6 +65,7 @@ class Sums(Struct):
     read: int = 0
     cost: int = 0
     prunes: int = 0
+    summaries: int = 0
     largest: int = 0
     orphans: int = 0
     unstable: int = 0
@@ -77,7 +78,8 @@ class Sums(Struct):
 
     def add(self, other: Sums) -> None:
         """Take another's sums in."""
-        for name in ("calls", "tokens", "read", "cost", "prunes", "orphans", "unstable", "seconds"):
+        counts = ("calls", "tokens", "read", "cost", "prunes", "summaries", "orphans", "unstable")
+        for name in (*counts, "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest = max(self.largest, other.largest)
         self.found, self.wanted = self.found + other.found, self.wanted + other.wanted
@@ -147,15 +149,28 @@ class Replay:
         """Let the policy shorten the request, as the loop of a run does."""
         began = time.process_time()
         view = replace(self._view, now_ms=self._now_ms)
-        self.sums.prunes += shorten(self._state, view, self._overhead)
+        self.sums.prunes += shorten(self._state, view, self._overhead, self._summary)
         self.sums.seconds += time.process_time() - began
 
+    def _summary(self) -> Usage:
+        """Pay for a summary: the request of this moment from the cache, and some words."""
+        sent = self._state.sent
+        prefix = self._overhead + _total(sent[: same(self._request, sent)])
+        total = self._overhead + _total(sent) + _tokens(len(SUMMARY_REQUEST))
+        usage = usage_of(total, prefix, _tokens(SUMMARY_BYTES), warm=True)
+        self._pay(usage)
+        self.sums.summaries += 1
+        return usage
+
+    def _pay(self, usage: Usage) -> None:
+        cliff, times = CLIFFS.get(self._rates.source, (usage.input, 1))
+        self.sums.cost += cost_of(self._rates, usage) * (times if usage.input > cliff else 1)
+
     def _price(self, line: Line, total: int, prefix: int, *, warm: bool) -> None:
-        rates, sums = self._rates, self.sums
+        sums = self.sums
         output = _tokens(size_bytes(line.message)) + MESSAGE_TOKENS
         usage = usage_of(total, prefix, output, warm=warm)
-        cliff, times = CLIFFS.get(rates.source, (total, 1))
-        sums.cost += cost_of(rates, usage) * (times if total > cliff else 1)
+        self._pay(usage)
         sums.calls += 1
         sums.tokens += total
         sums.read += usage.cache_read
@@ -244,6 +259,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--steps", type=int, default=400, help="answers of a stitched session")
     parser.add_argument("--pause", type=int, default=0, metavar="N",
                         help="the cache is lost before every N-th call")  # fmt: skip
+    parser.add_argument("--orders", type=int, default=0, metavar="N",
+                        help="stitch in N other orders too: one order says little")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="a sample of the recordings")
     chosen = parser.parse_args(arguments)
     try:
@@ -255,6 +272,9 @@ def main(arguments: list[str]) -> int:
     if chosen.quick:
         recordings = recordings[:: max(len(recordings) // 6, 1)]
     sessions = stitched(recordings, chosen.steps)
+    for seed in range(chosen.orders):
+        shuffled = random.Random(seed).sample(recordings, len(recordings))
+        sessions += stitched(shuffled, chosen.steps)
     figures: dict[tuple[str, str, str], float] = {}
     for kind, group in (("single", recordings), ("stitched", sessions)):
         for rates in (SONNET, HAIKU, UNCACHED):
@@ -275,7 +295,7 @@ def _table(
     calls = sum(recording.steps for recording in group)
     print(f"\n{kind}: {len(group)} sessions, {calls} calls, {rates.source}")
     print(f"{'policy':9} {'cost $':>8} {'vs none':>8} {'Mtok':>7} {'read':>5} {'largest':>8} "
-          f"{'prunes':>6} {'names':>6} {'lines':>6} {'(said':>6} {'lines)':>6} {'orphans':>7} "
+          f"{'prunes':>6} {'sums':>4} {'names':>6} {'lines':>6} {'(said':>6} {'lines)':>6} {'orphans':>7} "
           f"{'unstable':>8} {'ms/call':>7}")  # fmt: skip
     base = 0
     for name, policy in POLICIES.items():
@@ -287,7 +307,7 @@ def _table(
         recalls = [sums.recall(key) for key in
                    ("names output", "lines output", "names said", "lines said")]  # fmt: skip
         print(f"{name:9} {sums.cost / 1e6:8.2f} {against:+7.1f}% {sums.tokens / 1e6:7.1f} "
-              f"{100 * sums.read / max(sums.tokens, 1):4.0f}% {sums.largest:8} {sums.prunes:6} "
+              f"{100 * sums.read / max(sums.tokens, 1):4.0f}% {sums.largest:8} {sums.prunes:6} {sums.summaries:4} "
               + " ".join(f"{recall:6.1f}" for recall in recalls)
               + f" {sums.orphans:7} {sums.unstable:8} "
               f"{1000 * sums.seconds / max(sums.calls, 1):7.3f}", flush=True)  # fmt: skip

@@ -99,19 +99,17 @@ def test_what_is_weighed_is_what_is_sent_through_any_number_of_prunes():
     dice = random.Random(3)
     policy = ContextPolicy(max_tokens=2_000, keep_user=1, keep_assistant=2)
     log = Log(system="s" * 77, policy=policy)
-    for _ in range(120):
+    for turn in range(120):
         tools = [dice.choice(("read", "grep", "shell")) for _ in range(dice.randrange(3))]
         log.answer(Usage(10), *tools, said="" if dice.random() < 0.2 else "said")
         for number, tool in enumerate(tools):
             log.ended(number, tool, dice.randrange(600))
-        state = fold(log.records)
-        sizes = state.sizes_bytes
-        planned = context.plan(
-            state.messages, sizes, policy, state.mask_before, state.drop_before,
-            state.sent_bytes, 1000, state.sent_bytes,
-        )  # fmt: skip
-        if planned:
-            log.say(planned)
+        if turn % 12 == 11:
+            state = fold(log.records)
+            old = list(context.turns(state.messages, 0, len(state.messages) - 6))
+            mask, drop, args = sorted(dice.choice(old)[0] for _ in range(3))
+            kept = [index for span in dice.sample(old, 3) for index in range(*span)]
+            log.say(e.ContextPruned(mask, drop, "", args, tuple(sorted(kept)), "a note" * turn))
     assert sum(isinstance(record.event, e.ContextPruned) for record in log.records) > 5
     task = None
     for record in log.records:

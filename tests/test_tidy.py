@@ -28,9 +28,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports": {"core", "ports"},
     "listeners": BASE | {"atomic", "reports"},  # progress shows money as reports do
     "trust": {"errors", "atomic"},
-    "registry": {"errors"},
+    "secrets": {"core"},
+    "registry": {"core", "errors", "quantities"},
     "rules": {"core", "errors"},
-    "settings_keys": {"quantities"},
+    "settings_keys": {"core", "quantities"},
     "settings_files": {"errors", "quantities", "settings_keys", "trust"},
     "settings_tables": {"core", "errors", "quantities", "settings_files", "settings_keys"},
     "settings_values": {"core", "errors"},
@@ -48,10 +49,12 @@ MAY_IMPORT["assembly"] = BASE | {"control", "counting", "listeners", "pricing"}
 MAY_IMPORT["assembly"] |= {"providers", "registry", "run", "store"}
 MAY_IMPORT["app"] = {*MAY_IMPORT, "app"} - {"providers", "tools", "reports", "cost_lines"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT} - {"providers", "tools", "run"}
-CORE_IMPORTS = {"__future__", "collections.abc", "hashlib", "msgspec", "typing", "agentctl"}
+CORE_IMPORTS = {"__future__", "collections.abc", "hashlib", "math", "msgspec", "typing"}
+CORE_IMPORTS |= {"agentctl"}
 CORE_NEVER = {"asyncio", "time", "random", "open", "os", "sqlite3"}
 CORE_ORDER = ("values", "events", "context", "breaker", "state", "limits", "guards", "decide")
 REPORTS_IMPORT = CORE_IMPORTS | {"rich", "datetime", "unicodedata"}
+CORE_IMPORTS |= {"binascii", "re"}  # for secrets: patterns, base64
 LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 LONG = {"agentctl/store/migrations.py m001_first_tables"}  # a schema is a list and never changes
 NO_UNIT = {"timeout", "cost", "max_cost", "duration", "wait", "delay", "budget", "reserve"}

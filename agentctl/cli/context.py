@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentctl.cli.output import say_json
-from agentctl.errors import UsageError
+from agentctl.core.values import POLICIES
+from agentctl.errors import AgentctlError
 
 if TYPE_CHECKING:
     from agentctl.control import Desk
     from agentctl.core.events import Recorded, TaskCreated
     from agentctl.core.rows import TaskRow
-    from agentctl.core.values import Approve, ContextPolicy, PolicyName, Rates
+    from agentctl.core.state import State
+    from agentctl.core.values import Approve, ContextPolicy, Rates
     from agentctl.ports import Pricer
-
-POLICIES: tuple[PolicyName, ...] = ("auto", "window", "none")
 
 
 def context(
@@ -25,7 +25,8 @@ def context(
     policy: Annotated[
         str | None,
         typer.Option(
-            metavar="auto|window|none|all", help="What the task would have cost with it instead."
+            metavar="auto|window|none|NAME|all",
+            help="What the task would have cost with it instead; NAME: an installed policy.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
@@ -33,19 +34,22 @@ def context(
     """Show what a task would be sent now, and why. E.g.: agentctl context @last --policy all"""
     from agentctl.control import Desk  # the store, not needed for --help
 
-    if policy is not None and policy not in (*POLICIES, "all"):
-        raise UsageError(
-            f"--policy: there is no policy {policy!r}.",
-            next_step="Write auto, window, none, or all to compare the three.",
-        )
+    found = {} if policy is None else _policies(policy)
     with Desk() as desk:
         row = desk.find(task)
         log = desk.store.read(row.id)
         if policy is None:
             _show_next(desk, row, log, json=json)
         else:
-            names = [name for name in POLICIES if policy in (name, "all")]
-            _compare(desk, row, log, names, json=json)
+            _compare(desk, row, log, found, json=json)
+
+
+def _policies(name: str) -> dict[str, Callable[..., object] | None]:
+    """Policies by name, the installed ones loaded. Raises UsageError for an unknown one."""
+    from agentctl import registry  # entry points, which --help does not need
+
+    names = [*POLICIES, *registry.installed_policies()] if name == "all" else [name]
+    return {each: registry.context_policy(each, "--policy") for each in names}
 
 
 def _show_next(desk: Desk, row: TaskRow, log: Sequence[Recorded], *, json: bool) -> None:
@@ -89,13 +93,19 @@ def _show_next(desk: Desk, row: TaskRow, log: Sequence[Recorded], *, json: bool)
 
 
 def _compare(
-    desk: Desk, row: TaskRow, log: Sequence[Recorded], names: Sequence[PolicyName], *, json: bool
+    desk: Desk,
+    row: TaskRow,
+    log: Sequence[Recorded],
+    asked: Mapping[str, Callable[..., object] | None],
+    *,
+    json: bool,
 ) -> None:
     # The same, and the prices.
     from agentctl import pricing
     from agentctl.assembly import shape_of
     from agentctl.cli.costs import say_fitting
     from agentctl.cli.tokens import ratio
+    from agentctl.core.context_custom import PolicyBroke
     from agentctl.core.context_replay import Model, as_it_was, replay
     from agentctl.core.events import ModelFailed
     from agentctl.core.state import fold
@@ -115,13 +125,19 @@ def _compare(
         pricing.cost_of,
         pricer.rates(Usage(input=cliff + 1)) if cliff else None,
     )
-    policies = [_policy(row, created, name, base_url) for name in names]
+    policies = {name: _policy(row, state, name, base_url) for name in asked}
     was = as_it_was(log)
+    try:
+        sums = [replay(log, policies[name], model, custom) for name, custom in asked.items()]
+    except PolicyBroke as error:
+        raise AgentctlError(
+            f"{error}.", next_step="Mend it, or name another with --policy."
+        ) from error
     found = report.Comparison(
         row,
-        created.context.name,
+        state.policy.name,
         was,
-        tuple((policy, replay(log, policy, model)) for policy in policies),
+        tuple(zip(policies.values(), sums, strict=True)),
         sum(isinstance(record.event, ModelFailed) for record in log),
         was.cache_read > 0,
     )
@@ -131,13 +147,13 @@ def _compare(
         say_fitting(lambda width, plain: report.text(found, width, plain=plain))
 
 
-def _policy(row: TaskRow, created: TaskCreated, name: PolicyName, base_url: str) -> ContextPolicy:
+def _policy(row: TaskRow, state: State, name: str, base_url: str) -> ContextPolicy:
     """The task's own settings of this policy, or else the usual ones."""
     from agentctl.assembly import context as fitted
     from agentctl.settings import Settings
 
-    if created.context.name == name:
-        return created.context
+    if state.policy.name == name:
+        return state.policy
     usual = Settings(context_policy=name).context()
     return fitted(usual, row.provider, row.model, base_url)
 

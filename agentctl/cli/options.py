@@ -90,10 +90,16 @@ Tier = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set
 Cwd = Annotated[
     str | None, typer.Option(metavar="DIR", help="The workspace; default: this folder.")
 ]
+NoSummaries = Annotated[
+    bool, typer.Option("--no-summaries", help="Never ask the model to sum up what is left out.")
+]
 NoRules = Annotated[bool, typer.Option("--no-rules", help="Do not read AGENTS.md.")]
 Context = Annotated[
     str | None,
-    typer.Option(metavar="auto|window|none", help="How long conversations are shortened."),
+    typer.Option(
+        metavar="auto|window|none|NAME",
+        help="How long conversations are shortened; NAME: by an installed policy.",
+    ),
 ]
 System = Annotated[str | None, typer.Option(metavar="TEXT", help="Added to the system prompt.")]
 Script = Annotated[

@@ -35,6 +35,7 @@ def resume(
     model: o.Model = None,
     fallback: o.Fallback = None,
     approve: o.Approve = None,
+    context: o.Context = None,
     on_unknown: Annotated[
         str,
         typer.Option(
@@ -62,6 +63,7 @@ def resume(
         model=model or "",
         fallback=fallback,
         approve=approve,
+        context=context,
         no_cache=bool(no_cache),
         on_unknown=on_unknown,
         screen=Screen(json=json, quiet=quiet, verbose=verbose, output=output),

@@ -37,6 +37,7 @@ def run(
     context: o.Context = None,
     system: o.System = None,
     no_rules: o.NoRules = False,
+    no_summaries: o.NoSummaries = False,
     approve: o.Approve = None,
     script: o.Script = None,
     allow_unpriced: o.AllowUnpriced = None,
@@ -51,6 +52,7 @@ def run(
     """Work towards a goal. E.g.: agentctl run 'Find all TODOs and write them to todos.md'"""
     flags = o.picked(locals(), (*o.LIMITS, *o.CHOICES))
     flags["rules"] = False if no_rules else None
+    flags["summaries"] = False if no_summaries else None
     from agentctl.cli.session import Screen, run_goal  # the runner and all that it needs
 
     return run_goal(

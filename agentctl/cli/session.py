@@ -79,6 +79,7 @@ def resume_tasks(
     model: str,
     fallback: str | None,
     approve: str | None,
+    context: str | None,
     no_cache: bool,
     on_unknown: str,
     screen: Screen,
@@ -106,6 +107,8 @@ def resume_tasks(
     }
     if no_cache:
         changes["lookup_ttl_ms"] = None
+    if context:
+        changes["context"] = settings.read_flag("context", context)
     with Desk() as desk:
         if task:
             return _resume(desk, desk.find(task).id, screen, changes)
@@ -118,7 +121,10 @@ def _resume(desk: Desk, task_id: str, screen: Screen, changes: Mapping[str, Any]
     created = fold(desk.store.read(task_id)[:1]).created
     place = Path(row.cwd) if Path(row.cwd).is_dir() else settings.here()
     begun = {"account": row.account, "tier": created.tier}
-    chosen = settings.load({}, env=os.environ, cwd=place, task=begun)
+    context = {"context": changes.get("context")}
+    chosen = settings.load(context, env=os.environ, cwd=place, task=begun)
+    if context["context"]:
+        changes = {**changes, "context": chosen.context()}
     return _drive(desk, task_id, chosen, screen, changes)
 
 
@@ -167,6 +173,7 @@ def _drive(
         silence_ms=chosen.silence_timeout_ms,
         shared=chosen.limits(),
         address=lambda name: chosen.address(name, os.environ),
+        embedder=chosen.embedder,
         **{"lookup_ttl_ms": None if chosen.no_cache else chosen.lookup_ttl_ms, **changes},
     )
     with signals.leaving(task_id, tell):

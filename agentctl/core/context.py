@@ -5,18 +5,18 @@ prefix cache keeps working; therefore a prune frees a large piece at once (down 
 and happens seldom. First old tool outputs give way to a stub that names how to read them again,
 then long arguments of old calls, then whole old turns. The goal, the last user messages and the
 last turns always stay, and a tool call is never parted from its result. `context_auto` decides
-when and what; `plan` here is the policy "window".
+when and what, and for the policy "window" `context_window`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from agentctl.core.events import ContextPruned
-from agentctl.core.values import ContextPolicy, Message, ToolCall, ToolSpec
+from agentctl.core.values import Message, ToolCall, ToolSpec
 
 MARGIN_ANCHORED_PERCENT = 105
 MARGIN_FIRST_PERCENT = 125
@@ -195,6 +195,15 @@ def _parts(
     return sent
 
 
+def left_out(
+    messages: Sequence[Message], drop_before: int, kept: Collection[int], keep_user: int
+) -> set[int]:
+    """Indexes of the messages that are dropped: not sent at all, not even in part."""
+    users = [index for index, message in enumerate(messages) if message.role == "user"]
+    stay = {0, *kept, *(users[-keep_user:] if keep_user else ())}
+    return set(range(min(drop_before, len(messages)))) - stay
+
+
 def steady(
     before: Sequence[Message], sent: Sequence[Message], was: int, whole: int
 ) -> tuple[int, ...]:
@@ -237,53 +246,6 @@ def protected_from(messages: Sequence[Message], keep_assistant: int) -> int:
             if not left:
                 return index
     return 0
-
-
-# --- the policy "window" ------------------------------------------------------------------------
-
-
-def plan(
-    messages: Sequence[Message],
-    sizes_bytes: Sequence[int],
-    policy: ContextPolicy,
-    mask_before: int,
-    drop_before: int,
-    estimated_tokens: int,
-    bytes_per_ktoken: int,
-    sent_bytes: int,
-) -> ContextPruned | None:
-    """Return the prune that is due, or None when there is room or nothing more can go.
-
-    `estimated_tokens` and `sent_bytes` are those of the request as it is.
-    """
-    if estimated_tokens <= policy.max_tokens:
-        return None
-    to_free_bytes = (estimated_tokens - policy.max_tokens // 2) * bytes_per_ktoken // 1000
-    boundary = protected_from(messages, policy.keep_assistant)
-    mask = mask_before
-    while mask < boundary and to_free_bytes > 0:
-        if messages[mask].role == "tool":
-            to_free_bytes -= sizes_bytes[mask] - masked_bytes(sizes_bytes[mask])
-        mask += 1
-    drop = drop_before
-    if to_free_bytes > 0:
-        while drop < boundary and (to_free_bytes > 0 or messages[drop].role == "tool"):
-            if drop and messages[drop].role != "user":
-                masked = messages[drop].role == "tool"
-                size = sizes_bytes[drop]
-                to_free_bytes -= masked_bytes(size) if masked else size
-            drop += 1
-    if (mask, drop) == (mask_before, drop_before):
-        return None
-    why = f"about {estimated_tokens} tokens are due, {policy.max_tokens} is the most to send"
-    pruned = ContextPruned(mask, drop, why)
-    left_bytes = sum(after_sized(messages, sizes_bytes, pruned, policy.keep_user)[1])
-    if left_bytes >= sent_bytes:  # the line in place of what was dropped is longer than that was
-        return None
-    freed_tokens = (sent_bytes - left_bytes) * 1000 // bytes_per_ktoken
-    if estimated_tokens - freed_tokens <= policy.max_tokens:
-        return pruned
-    return ContextPruned(mask, drop, why + TOO_LARGE)
 
 
 def masked_bytes(size: int) -> int:

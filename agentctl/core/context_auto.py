@@ -12,11 +12,11 @@ from collections.abc import Set
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agentctl.core import context, context_words
+from agentctl.core import context, context_custom, context_window, context_words
 from agentctl.core.context import masked_bytes, protected_from, size_bytes, turns
 from agentctl.core.events import ContextPruned
 from agentctl.core.state import State
-from agentctl.core.values import ContextPolicy, Shape, View
+from agentctl.core.values import POLICIES, ContextPolicy, Shape, View
 
 WINDOW_PERCENT = 75
 """Of the model's window: the rest is for the answer and for errors of the estimate."""
@@ -25,11 +25,16 @@ UNCACHED_TOKENS = 32_000
 """Without a cache every token is paid in full each time."""
 LEAST_PERCENT = 20
 """A prune that frees less breaks the cache for too little."""
-EARLY_PERCENT = 70
+EARLY_PERCENT = 66
 """Of the most to send: from here on a prune may be made because it pays."""
+LOOKED_AT_EACH = 800
+"""With more messages than this it is looked for only at every second call, and so on: a search
+takes longer then, and a few calls later it pays as much."""
 USED_TURNS = 40
-USED_PERCENT = 33
+USED_PERCENT = 36
 """Turns that were used in the last so many stay whole, up to this share of what shall be left."""
+NOTE_PERCENT = 12
+"""Of what shall be left, for the lists of the note on what is dropped."""
 ERRORS_PERCENT = 10
 """The same for turns with an error that still stands; what was tried then is in the note too."""
 
@@ -49,22 +54,16 @@ def due(state: State, view: View, *, overflow: bool) -> ContextPruned | None:
     """Return the prune to make before the next request, or None.
 
     `overflow`: the provider has just said that the request is too long, so half of it must go
-    under every policy.
+    under every policy. Raises PolicyBroke for an installed policy that fails.
     """
     policy, quote = state.policy, view.quote
+    if policy.name not in POLICIES:
+        most = most_tokens(policy, view.shape)[0]
+        pruned = context_custom.due(state, view, most, overflow=overflow)
+        if pruned is not None or not overflow:
+            return pruned
     if policy.name == "window":
-        if overflow:
-            policy = replace(policy, max_tokens=max(quote.input_tokens // 2, 1))
-        return context.plan(
-            state.messages,
-            state.sizes_bytes,
-            policy,
-            state.mask_before,
-            state.drop_before,
-            quote.input_tokens,
-            view.bytes_per_ktoken,
-            state.sent_bytes,
-        )
+        return context_window.plan(state, view, overflow=overflow)
     tokens = quote.expected_tokens or quote.input_tokens
     if overflow:
         why = f"about {tokens} tokens were too many for the model"
@@ -110,7 +109,8 @@ def _wanted(state: State, view: View, tokens: int) -> _Wanted | None:
     if idle_ms > shape.cache_life_ms and tokens > most // 2:
         why = "another model is asked" if not state.warm_ms else f"{idle_ms // 60_000} min idle"
         return _Wanted(most // 2, most, f"{due_text}, and no cache is broken: {why}")
-    if tokens * 100 > most * EARLY_PERCENT and _may_pay(state, shape):
+    is_time = state.steps % (1 + len(state.messages) // LOOKED_AT_EACH) == 0
+    if is_time and tokens * 100 > most * EARLY_PERCENT and _may_pay(state, shape):
         return _Wanted(tokens // 2, most, due_text, must_pay=True)
     return None
 
@@ -131,10 +131,11 @@ def _search(state: State, view: View, tokens: int, wanted: _Wanted) -> ContextPr
         return None
     room_bytes = wanted.target_tokens * bytes_per_ktoken // 1000
     stays = _stays(state, boundary, room_bytes)
-    pruned, missed_bytes = _Search(state, boundary, stays).find(to_free_bytes)
+    note_bytes = min(context_words.NOTE_BYTES, room_bytes * NOTE_PERCENT // 100)
+    pruned, missed_bytes = _Search(state, boundary, stays, note_bytes).find(to_free_bytes)
     allowed_bytes = (wanted.most_tokens - wanted.target_tokens) * bytes_per_ktoken // 1000
     if missed_bytes > allowed_bytes and stays:  # the last turns are that large: nothing else stays
-        pruned, missed_bytes = _Search(state, boundary, set()).find(to_free_bytes)
+        pruned, missed_bytes = _Search(state, boundary, set(), note_bytes).find(to_free_bytes)
     sent, sizes = context.after_sized(
         state.messages, state.sizes_bytes, pruned, state.policy.keep_user
     )
@@ -207,9 +208,10 @@ def _stays(state: State, boundary: int, room_bytes: int) -> set[int]:
 class _Search:
     """Looks for enough to leave out: outputs, then arguments, then turns, the oldest first."""
 
-    def __init__(self, state: State, boundary: int, stays: Set[int]) -> None:
+    def __init__(self, state: State, boundary: int, stays: Set[int], note_bytes: int) -> None:
         """Nothing from `boundary` on, and nothing in `stays`, is touched."""
         self._state = state
+        self._note_bytes = note_bytes
         self._boundary = boundary
         self._stays = stays
         self._mask = state.mask_before
@@ -232,7 +234,7 @@ class _Search:
             self._args += 1
         before = self._drop
         if left > 0:
-            left += context_words.FAILURES_BYTES
+            left += self._note_bytes // 3
             for begin, end in turns(messages, self._drop, boundary):
                 if left <= 0:
                     break
@@ -244,8 +246,9 @@ class _Search:
         if self._drop != before or any(i < before and i not in self._stays for i in state.kept):
             calls = context_words.calls_of(messages)
             note = context_words.note(
-                messages, self._drop, self._stays, state.failed, calls, state.words
-            )
+                messages, self._drop, self._stays, state.failed, calls, state.words,
+                summary=state.summary, room_bytes=self._note_bytes,
+            )  # fmt: skip
         pruned = ContextPruned(self._mask, self._drop, "", self._args, self._kept(), note)
         return pruned, left
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.aside import SUMMARY_REQUEST, wants_summary
 from agentctl.core.context import estimate_tokens, expected_tokens, same, size_bytes
 from agentctl.core.context_auto import due
 from agentctl.core.state import CACHED, State, apply
@@ -34,6 +35,10 @@ CACHED_FROM_TOKENS = 1_024
 """Providers keep no shorter beginning of a request."""
 MESSAGE_TOKENS = 4
 """What wraps a message."""
+SUMMARY_BYTES = 1_600
+"""A summary of 250 words. What it would say is not known,
+so nothing is thought to be found in it."""
+SUMMARY_WORD = "summary "
 
 
 class Model(Struct, frozen=True):
@@ -84,11 +89,19 @@ def usage_of(total: int, prefix: int, output: int, *, warm: bool, writes: bool =
     return Usage(total, read, total - read if writes else 0, output)
 
 
-def shorten(state: State, view: View, overhead_tokens: int, *, refused_above: int = 0) -> int:
+def shorten(
+    state: State,
+    view: View,
+    overhead_tokens: int,
+    summarise: Callable[[], Usage],
+    *,
+    refused_above: int = 0,
+) -> int:
     """Let the state's policy shorten the next request, as the loop of a run does.
 
-    Return how often it did. Requests of more than `refused_above` tokens, if it is not 0, are such
-    as the provider refuses.
+    Return how often it did. `summarise` is told of each summary that would be asked for, and
+    returns its usage. Requests of more than `refused_above` tokens, if it is not 0, are such as
+    the provider refuses.
     """
     times = 0
     while True:
@@ -102,6 +115,12 @@ def shorten(state: State, view: View, overhead_tokens: int, *, refused_above: in
             pruned = due(state, seen, overflow=True)
         if pruned is None:
             return times
+        if wants_summary(state, seen, pruned):
+            asked = e.ModelAsked(state.calls + 1, state.provider, state.model, 0, 0, 0, "summary")
+            apply(state, asked, view.now_ms)
+            words = Message("assistant", SUMMARY_WORD * (SUMMARY_BYTES // len(SUMMARY_WORD)))
+            apply(state, e.ModelAnswered(words, summarise(), "end", 0), view.now_ms)
+            continue
         apply(state, pruned, view.now_ms)
         times += 1
 
@@ -128,12 +147,20 @@ def as_it_was(log: Sequence[e.Recorded]) -> Sums:
     return sums
 
 
-def replay(log: Sequence[e.Recorded], policy: ContextPolicy, model: Model) -> Sums:
-    """What they would have come to under this policy. Raises ValueError if it is no task's log."""
+def replay(
+    log: Sequence[e.Recorded],
+    policy: ContextPolicy,
+    model: Model,
+    custom: Callable[..., object] | None = None,
+) -> Sums:
+    """What they would have come to under this policy; `custom` does what an installed one says.
+
+    Raises ValueError if it is no task's log, PolicyBroke if the installed policy fails.
+    """
     first = log[0].event if log else None
     if not isinstance(first, e.TaskCreated):
         raise ValueError("a log begins with TaskCreated")
-    made = _Replay(first, policy, model, log)
+    made = _Replay(first, policy, model, log, custom)
     for record in log:
         made.take(record)
     return made.sums
@@ -148,14 +175,16 @@ class _Replay:
         policy: ContextPolicy,
         model: Model,
         log: Sequence[e.Recorded],
+        custom: Callable[..., object] | None,
     ) -> None:
         self.sums = Sums()
         self._model = model
         self._created = replace(created, context=policy)
         self._real, self._ours = State(created=created), State(created=self._created)
         self._view = View(
-            0, Quote(0, 0, 0, 0), bytes_per_ktoken=model.bytes_per_ktoken, shape=model.shape
-        )
+            0, Quote(0, 0, 0, 0), bytes_per_ktoken=model.bytes_per_ktoken, shape=model.shape,
+            custom=custom,
+        )  # fmt: skip
         usages = [each.event.usage for each in log if isinstance(each.event, e.ModelAnswered)]
         # A task that read nothing from a cache shows that none was there, whatever it would cost.
         self._caches = len(usages) < 2 or any(usage.cache_read for usage in usages)
@@ -175,20 +204,49 @@ class _Replay:
                 apply(self._ours, self._created, at_ms)
             case e.ContextPruned():  # ours are made when a request is due
                 apply(self._real, event, at_ms)
+            case e.ModelAsked() if event.purpose != "step":  # ours are asked when they are due
+                apply(self._real, event, at_ms)
+            case e.ModelAnswered() | e.ModelFailed() if self._is_aside():
+                apply(self._real, event, at_ms)
             case e.ModelAsked():
                 self._shorten(at_ms)
                 apply(self._real, event, at_ms)
                 apply(self._ours, event, at_ms)
             case e.ModelAnswered():
                 self._answered(event, at_ms)
+            case e.Resumed():
+                apply(self._real, event, at_ms)
+                apply(self._ours, replace(event, context=None), at_ms)
             case _:
                 apply(self._real, event, at_ms)
                 apply(self._ours, event, at_ms)
 
+    def _is_aside(self) -> bool:
+        return self._real.asked is not None and self._real.asked.purpose != "step"
+
     def _shorten(self, at_ms: Millis) -> None:
         view, model = replace(self._view, now_ms=at_ms), self._model
         window = model.shape.window_tokens
-        self.sums.prunes += shorten(self._ours, view, model.overhead_tokens, refused_above=window)
+        self.sums.prunes += shorten(
+            self._ours,
+            view,
+            model.overhead_tokens,
+            lambda: self._summary(at_ms),
+            refused_above=window,
+        )
+
+    def _summary(self, at_ms: Millis) -> Usage:
+        """What a summary of ours would have taken: the request of that moment and some words."""
+        ours, model = self._ours, self._model
+        ratio = model.bytes_per_ktoken
+        sizes = ours.sent_bytes, ours.anchor_tokens, ours.anchor_bytes
+        total = expected_tokens(*sizes, model.overhead_tokens, ratio)
+        output = SUMMARY_BYTES * 1000 // ratio
+        usage = self._of(total + len(SUMMARY_REQUEST) * 1000 // ratio, output, at_ms)
+        self.sums.add(usage, self._cost(usage))
+        self.sums.calls -= 1
+        self._same = False
+        return usage
 
     def _answered(self, event: e.ModelAnswered, at_ms: Millis) -> None:
         real, ours = self._real, self._ours
@@ -209,13 +267,19 @@ class _Replay:
         real, ours, model = self._real, self._ours, self._model
         ratio, overhead = model.bytes_per_ktoken, model.overhead_tokens
         total = expected_tokens(ours.sent_bytes, reported.input, real.sent_bytes, overhead, ratio)
+        usage = self._of(total, reported.output, at_ms)
+        return replace(usage, reasoning=reported.reasoning, reported=reported.reported)
+
+    def _of(self, total: int, output: int, at_ms: Millis) -> Usage:
+        """Of our next request with so many tokens, and an answer of so many."""
+        ours, model = self._ours, self._model
+        ratio, overhead = model.bytes_per_ktoken, model.overhead_tokens
         alike = same(self._request, ours.sent)
         same_bytes = ours.sent_bytes - sum(map(size_bytes, ours.sent[alike:]))
         prefix = expected_tokens(same_bytes, total, ours.sent_bytes, overhead, ratio)
         idle_ms = at_ms - ours.warm_ms
         warm = self._caches and ours.warm_ms > 0 and idle_ms <= model.shape.cache_life_ms
-        usage = usage_of(total, prefix, reported.output, warm=warm, writes=self._writes)
-        return replace(usage, reasoning=reported.reasoning, reported=reported.reported)
+        return usage_of(total, prefix, output, warm=warm, writes=self._writes)
 
     def _hear_prices(self, event: e.ModelAnswered) -> None:
         told, cliff = rates_of(event), self._model.shape.cliff_tokens

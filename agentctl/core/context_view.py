@@ -11,6 +11,7 @@ from agentctl.core import context_words
 from agentctl.core import events as e
 from agentctl.core.context import (
     MASK_ABOVE_BYTES,
+    left_out,
     protected_from,
     size_bytes,
     stub,
@@ -21,7 +22,7 @@ from agentctl.core.state import State, apply
 from agentctl.core.values import Message
 
 MAY_GO = "may go next"
-Fate = Literal["kept", "masked", "arguments", "dropped", "in the note", "note"]
+Fate = Literal["kept", "masked", "arguments", "dropped", "summarised", "in the note", "note"]
 
 
 class Piece(Struct, frozen=True):
@@ -78,12 +79,17 @@ def _pieces(state: State, pruned: e.ContextPruned | None, said: int) -> Iterator
     always = _protected(state)
     may_go = "" if state.policy.name == "none" else MAY_GO
     held = {} if pruned is None else _held(state, pruned, said)
-    gone = set() if pruned is None else _gone(messages[:said], pruned, state.policy.keep_user)
+    gone: set[int] = set()
+    if pruned is not None:
+        keep_user = state.policy.keep_user
+        gone = left_out(messages[:said], pruned.drop_before, pruned.kept, keep_user)
+    is_summarised = pruned is not None and context_words.SUMMARY_HEAD in pruned.note
     for index, message in enumerate(messages):
         why = always.get(index, may_go)
         if index in gone:
             told = pruned is not None and f"(id {message.call_id})" in pruned.note
-            fate: Fate = "in the note" if told and message.role == "tool" else "dropped"
+            fate: Fate = "summarised" if is_summarised else "dropped"
+            fate = "in the note" if told and message.role == "tool" else fate
             yield Piece(index + 1, message, None, fate, "old turn")
         elif pruned is None or index >= said:
             yield Piece(index + 1, message, message, "kept", why)
@@ -94,13 +100,6 @@ def _pieces(state: State, pruned: e.ContextPruned | None, said: int) -> Iterator
         if index == 0 and gone:
             note = state.sent[1]  # right behind the goal, whatever follows
             yield Piece(0, note, note, "note", "what was dropped")
-
-
-def _gone(said: Sequence[Message], pruned: e.ContextPruned, keep_user: int) -> set[int]:
-    """Indexes of the messages that a prune dropped."""
-    users = [index for index, message in enumerate(said) if message.role == "user"]
-    stay = {0, *pruned.kept, *(users[-keep_user:] if keep_user else ())}
-    return set(range(min(pruned.drop_before, len(said)))) - stay
 
 
 def _shortened(index: int, message: Message, pruned: e.ContextPruned, why: str) -> Piece:
@@ -130,7 +129,9 @@ def _protected(state: State) -> dict[int, str]:
 
 
 def _held(state: State, pruned: e.ContextPruned, said: int) -> dict[int, str]:
-    """Why old turns stayed whole: an error that stood then, or a later answer used them."""
+    """Why old turns stayed whole: near the work then, an open error, or used by a later answer."""
+    if state.policy.name == "window":
+        return dict.fromkeys(pruned.kept, "relevant")
     messages = state.messages[:said]
     calls = context_words.calls_of(messages)
     failed = [index for index in state.failed if index < said]

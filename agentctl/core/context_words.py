@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from agentctl.core.context import turns
 from agentctl.core.values import Message, ToolCall
@@ -21,12 +22,15 @@ RARE = 8
 """Names and lines in more messages than this say nothing of where they were taken from."""
 LOOKED_AT_CHARS = 20_000
 """Of each message: enough for what the door lets in, and a bound for all else."""
-FAILURES_BYTES = 2_400
-NAMES_BYTES = 4_800
-"""Room of the note's two lists."""
+NOTE_BYTES = 12_000
+"""Room of the note's two lists: a third for what failed, the rest for names."""
 FAILURE_CHARS = 160
+BRIEF_CHARS = 40
+"""Of a call whose error still stands, where there is no room for more."""
+SUMMARY_HEAD = "What you wrote of them:"
 
 _SPLIT = str.maketrans(dict.fromkeys("\"'`()[]{}<>=,:;!?*&|#@$%^~\\\t\n\r", " "))
+_PARTS = str.maketrans(dict.fromkeys("./-_+", " "))
 
 
 def text_of(message: Message) -> str:
@@ -71,6 +75,28 @@ def lines(text: str) -> set[str]:
     return {line for line in stripped if least <= len(line) <= most}
 
 
+class Terms(Struct, frozen=True):
+    """How often each word is said, and how many are said in all."""
+
+    counts: dict[str, int]
+    length: int
+
+
+def terms(text: str) -> dict[str, int]:
+    """How often each word is said, in lower case; a path or compound once, and its parts too."""
+    most = NAME_CHARS[1]
+    text = text.lower().translate(_SPLIT)
+    counts: dict[str, int] = {}
+    for word in text.translate(_PARTS).split():
+        if 1 < len(word) <= most:
+            counts[word] = counts.get(word, 0) + 1
+    for word in text.split():
+        name = word.strip("./-+")
+        if name not in counts and 1 < len(name) <= most:
+            counts[name] = 1
+    return counts
+
+
 class Words:
     """What each message says, found once. A memory of what follows from the messages alone."""
 
@@ -78,6 +104,8 @@ class Words:
         """Nothing is known yet."""
         self._names: dict[int, frozenset[str]] = {}
         self._lines: dict[int, frozenset[str]] = {}
+        self._terms: dict[tuple[int, int], Terms] = {}
+        self._spelled: dict[str, str] = {}
 
     def __eq__(self, other: object) -> bool:
         """What is remembered makes no difference."""
@@ -90,6 +118,16 @@ class Words:
         found = self._names.get(index)
         if found is None:
             found = self._names[index] = frozenset(names(text_of(messages[index])))
+        return found
+
+    def terms(self, messages: Sequence[Message], begin: int, end: int) -> Terms:
+        """Words of the messages from `begin` to before `end`, of which none will change."""
+        found = self._terms.get((begin, end))
+        if found is None:
+            counts = terms("\n".join(text_of(messages[i]) for i in range(begin, end)))
+            same = self._spelled  # a word is kept in memory once, however many turns have it
+            counts = {same.setdefault(word, word): n for word, n in counts.items()}
+            found = self._terms[begin, end] = Terms(counts, sum(counts.values()))
         return found
 
     def last_uses(self, messages: Sequence[Message], indexes: Sequence[int]) -> dict[int, int]:
@@ -156,8 +194,15 @@ def note(
     failed: Collection[int],
     calls: Mapping[str, ToolCall],
     words: Words,
+    *,
+    summary: str = "",
+    room_bytes: int = NOTE_BYTES,
 ) -> str:
-    """What stands in place of dropped turns: what was tried and failed, and what it was about."""
+    """What stands in place of dropped turns: what was tried and failed, and what it was about.
+
+    An error that still stands is always told, and the model's own summary is never cut; the rest
+    has `room_bytes`.
+    """
     gone = [
         index
         for begin, end in turns(messages, 0, drop_before)
@@ -170,23 +215,52 @@ def note(
         f"[{len(gone)} earlier messages of this task were left out to save room. "
         "read_output(id=…) shows the result of any call again.",
     ]
-    failures = [_failure(messages[i], calls) for i in gone if i in failed]
-    told = _fitting(reversed(failures), FAILURES_BYTES)
-    if told:
-        older = len(failures) - len(told)
-        more = f" (and {older} before)" if older else ""
-        parts += [f"Tried in them and failed{more}:", *reversed(told)]
-    about = _fitting(_missing_names(messages, gone, words), NAMES_BYTES)
+    if summary:
+        parts.append(f"{SUMMARY_HEAD}\n{summary}\n")
+    parts += _failures(messages, [i for i in gone if i in failed], failed, calls, room_bytes // 3)
+    about = _fitting(_missing_names(messages, gone, words), room_bytes * 2 // 3)
     if about:
         parts.append("They were about: " + ", ".join(about))
     return "\n".join(parts) + "]"
+
+
+def _failures(
+    messages: Sequence[Message],
+    gone: Sequence[int],
+    failed: Collection[int],
+    calls: Mapping[str, ToolCall],
+    room_bytes: int,
+) -> list[str]:
+    """Lines on failed calls, those that still stand first where there is too little room.
+
+    Every one that stands is told, in a few words at least.
+    """
+    if not gone:
+        return []
+    standing = set(unresolved(messages, failed, calls))
+    last = {_failure(messages[index], calls): index for index in gone}  # of those that are alike
+    told = {index: f"{line} (id {messages[index].call_id})" for line, index in last.items()}
+    order = sorted(told, key=lambda index: (index in standing, index), reverse=True)
+    fit = set(order[: len(_fitting((told[index] for index in order), room_bytes))])
+    brief = {index: _brief(messages[index], calls) for index in standing & told.keys() - fit}
+    shown = {**{index: told[index] for index in fit}, **brief}
+    if not shown:
+        return []
+    more = f" (and {len(told) - len(shown)} before)" if len(shown) < len(told) else ""
+    return [f"Tried in them and failed{more}:", *(shown[index] for index in sorted(shown))]
+
+
+def _brief(message: Message, calls: Mapping[str, ToolCall]) -> str:
+    call = calls.get(message.call_id)
+    what = f"{call.name} {' '.join(argument_texts(call))}" if call is not None else "?"
+    return f"- {' '.join(what.split())[:BRIEF_CHARS]} (id {message.call_id})"
 
 
 def _failure(message: Message, calls: Mapping[str, ToolCall]) -> str:
     call = calls.get(message.call_id)
     what = f"{call.name} {' '.join(argument_texts(call))}" if call is not None else "?"
     first = next((line.strip() for line in message.text.splitlines() if line.strip()), "")
-    return f"- {_cut(' '.join(what.split()))}: {_cut(first)} (id {message.call_id})"
+    return f"- {_cut(' '.join(what.split()))}: {_cut(first)}"
 
 
 def _cut(text: str) -> str:

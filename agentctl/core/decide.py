@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from agentctl.core import aside
 from agentctl.core import events as e
 from agentctl.core.context import request_key
 from agentctl.core.context_auto import due
+from agentctl.core.context_custom import PolicyBroke
 from agentctl.core.guards import Deny, model_verdict, tool_verdict
 from agentctl.core.guards.balance import price_of_model
 from agentctl.core.guards.cost import reserve_micros
@@ -281,9 +283,14 @@ def _warn(state: State, view: View) -> Action | None:
 
 def _ask_model(state: State, view: View) -> Action:
     quote = view.quote
-    prune = due(state, view, overflow=_is_overflow(state))
+    try:
+        prune = due(state, view, overflow=_is_overflow(state))
+    except PolicyBroke as error:
+        text = f"{error}. To go on without it, resume with --context auto."
+        return Record((e.Stopped("failed", text),))
     if prune is not None:
-        return Record((prune,))
+        first = aside.embedding(state, view) or aside.summary(state, view, prune)
+        return Record((prune,)) if first is None else CallModel(first)
     if state.failure is not None and _is_overflow(state):
         detail = state.failure.detail
         return _switch(state, detail) or Record((e.Stopped("failed", detail),))

@@ -65,6 +65,8 @@ class ModelAsked(Event, frozen=True, gc=False):
     reserve_tokens: int
     output_cap: int
     purpose: str = "step"
+    """step; summary: of what is about to be left out; embedding: for relevance. Only the first is
+    part of the conversation, and only the last is another model's, with prices of its own."""
     credits: int = 0
     """Taken from the account's balance."""
     left_out_tokens: int = 0
@@ -249,6 +251,8 @@ class Resumed(Event, frozen=True, gc=False):
     approve: Approve | None = None
     fallbacks: tuple[str, ...] | None = None
     """New ones; None: as before."""
+    context: ContextPolicy | None = None
+    """A new policy; None: as before."""
 
 
 class Finished(Event, frozen=True, gc=False):
@@ -313,7 +317,16 @@ class Waiting(Struct, frozen=True):
     why: str
 
 
-Signal = TextDelta | ToolOutput | Waiting
+class Batched(Struct, frozen=True):
+    """Signal: look-ups of one turn are made together."""
+
+    tool: str
+    items: int
+    distinct: int
+    """Equal calls are made once."""
+
+
+Signal = TextDelta | ToolOutput | Waiting | Batched
 
 _encoder = msgspec.json.Encoder()
 _decoders: dict[str, msgspec.json.Decoder[Event]] = {}

@@ -82,8 +82,9 @@ def recount(events: Iterable[tuple[Millis, e.Event]]) -> Count:
         elif waiting is None:
             count.problems.append(f"{type(event).__name__} without a call that waits for it")
         elif isinstance(event, e.ModelAnswered):
-            prices = event.prices or prices
-            _answer(count, waiting, event, prices, at_ms)
+            _answer(count, waiting, event, event.prices or prices, at_ms)
+            if waiting.purpose != "embedding":
+                prices = waiting.prices
             waiting = None
         elif isinstance(event, e.ModelFailed):
             _fail(count, waiting, event, at_ms)
@@ -107,7 +108,7 @@ def _answer(count: Count, call: Call, event: e.ModelAnswered, prices: str, at_ms
     call.input, call.output, call.reasoning = usage.input, usage.output, usage.reasoning
     call.cache_read, call.cache_write = usage.cache_read, usage.cache_write
     call.response_id, call.pruned_micros = event.response_id, event.pruned_micros
-    count.steps += 1
+    count.steps += call.purpose == "step"
     _charge(count, call, event.cost_micros, at_ms)
     count.tokens_processed += usage.processed
     count.tokens_total += usage.input + usage.output

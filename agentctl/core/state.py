@@ -61,6 +61,10 @@ class State(Struct):
     kept: frozenset[int] = frozenset()
     note: str = ""
     """As the last ContextPruned has them."""
+    summary: str = ""
+    """What the model last wrote of what was left out, or is about to be."""
+    summary_asked: bool = False
+    """Since the last prune."""
     steady: tuple[int, ...] = (1,)
     """After so many of `sent` cache breakpoints are well placed."""
     failed: list[int] = []
@@ -159,9 +163,10 @@ def apply(state: State, event: e.Event, at_ms: Millis) -> None:
             if state.ran_ms and state.status == "running" and kind is not e.Resumed:
                 state.active_ms += gone_ms
             state.ran_ms = at_ms
-    _APPLY[kind](state, event)
-    if isinstance(event, e.ModelAnswered) and event.usage.input:  # not an earlier answer
+    is_read = isinstance(event, e.ModelAnswered) and event.usage.input  # no earlier answer
+    if is_read and (state.asked is None or state.asked.purpose != "embedding"):
         state.warm_ms = at_ms
+    _APPLY[kind](state, event)
     state.seq += 1
 
 
@@ -196,24 +201,32 @@ def _model_asked(state: State, event: e.ModelAsked) -> None:
     state.credits_spent += event.credits
     state.step_credits = event.credits
     state.blocked = set()
+    if event.purpose == "summary":
+        state.summary_asked = True
 
 
 def _model_answered(state: State, event: e.ModelAnswered) -> None:
-    message, usage = event.message, event.usage
-    state.left_out_tokens = state.asked.left_out_tokens if state.asked is not None else 0
-    state.asked = state.failure = None
-    state.failures = 0
-    state.tried = set()
-    state.steps += 1
-    if state.provider == CACHED:  # it stands for one answer only
-        state.provider, state.model = state.home
-    state.spared_micros += event.spared_micros
+    message, usage, asked = event.message, event.usage, state.asked
+    purpose = "step" if asked is None else asked.purpose
+    state.asked = None
     if event.cost_micros is None:
         state.unpriced += 1
     else:
         state.spent_micros += event.cost_micros
     state.tokens_processed += usage.processed
     state.tokens_total += usage.input + usage.output
+    if purpose != "step":
+        if purpose == "summary" and message.text.strip():
+            state.summary = message.text.strip()
+        return
+    state.left_out_tokens = asked.left_out_tokens if asked is not None else 0
+    state.failure = None
+    state.failures = 0
+    state.tried = set()
+    state.steps += 1
+    if state.provider == CACHED:  # it stands for one answer only
+        state.provider, state.model = state.home
+    state.spared_micros += event.spared_micros
     if message.text or message.calls:
         say(state, message)
     if usage.reported:
@@ -243,17 +256,19 @@ def _take_words(state: State, event: e.ModelAnswered) -> None:
 
 
 def _model_failed(state: State, event: e.ModelFailed) -> None:
+    aside = state.asked is not None and state.asked.purpose != "step"
     state.asked = None
     state.credits_spent -= event.credits_back
     state.step_credits -= event.credits_back
-    state.failure = event
-    state.failures += 1
     if event.charged_micros is None:
         state.unpriced += 1
     else:
         state.spent_micros += event.charged_micros
     state.tokens_processed += event.charged_tokens
     state.tokens_total += event.charged_tokens
+    if not aside:  # else it goes on without
+        state.failure = event
+        state.failures += 1
 
 
 def _tool_approved(state: State, event: e.ToolApproved) -> None:
@@ -282,6 +297,7 @@ def _tool_ended(state: State, event: e.ToolEnded) -> None:
 def _context_pruned(state: State, event: e.ContextPruned) -> None:
     state.mask_before, state.drop_before = event.mask_before, event.drop_before
     state.args_before, state.note = event.args_before, event.note
+    state.summary_asked = False
     state.kept = frozenset(event.kept)
     before = state.sent
     state.sent, sizes = context.after_sized(
@@ -347,6 +363,7 @@ def _resumed(state: State, event: e.Resumed) -> None:
         state.anchor_tokens = 0  # another model counts otherwise
         state.warm_ms = 0
     state.approve = event.approve or state.approve
+    state.policy = event.context or state.policy
     state.failures = state.stumbles = 0
     state.refused = False
     if not retry_at_ms or state.home != before:

@@ -144,10 +144,11 @@ class TokenTally:
 
     def _answered(self, event: e.ModelAnswered) -> CallTokens:
         usage, asked, totals = event.usage, self._asked, self.totals
-        if event.prices:
+        aside = asked is not None and asked.purpose == "embedding"  # no cache, its own prices
+        if event.prices and not aside:
             found = msgspec.json.decode(event.prices, type=Rates)
             self._rates = None if found.source == "unpriced" else found
-        saved = 0 if self._rates is None else cache_saved(self._rates, usage)
+        saved = 0 if self._rates is None or aside else cache_saved(self._rates, usage)
         call = CallTokens(
             asked.call if asked is not None else 0,
             asked.provider if asked is not None else "",

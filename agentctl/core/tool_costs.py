@@ -81,7 +81,9 @@ class Tally:
         if isinstance(event, e.ModelAsked):
             self.calls += self._has(record.at_ms)
         elif isinstance(event, e.ModelAnswered):
-            if event.prices:
+            asked = task.state.asked
+            is_own = asked is None or asked.purpose != "embedding"
+            if event.prices and is_own:
                 task.rates = msgspec.json.decode(event.prices, type=Rates)
             if self._has(task.asked_ms):
                 self._answered(task, event)

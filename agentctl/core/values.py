@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -17,7 +18,8 @@ Approve = Literal["auto", "ask", "never", "read-only"]
 OnUnknown = Literal["ask", "rerun", "skip", "tell"]
 Stop = Literal["end", "tools", "length", "refusal"]
 OnLimit = Literal["pause", "fail", "wait"]
-PolicyName = Literal["auto", "window", "none"]
+POLICIES = ("auto", "window", "none")
+"""Names of the context policies that need no package of their own."""
 
 CALLS_PER_MINUTE: dict[str, int] = {
     "ai": 30,
@@ -181,8 +183,11 @@ class ContextPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """The last so many user messages are always sent."""
     keep_assistant: int = 5
     """The last so many assistant messages, with their tool results, are always sent."""
-    name: PolicyName = "auto"
-    """"none" shortens nothing, unless the provider says that a request is too long."""
+    name: str = "auto"
+    """One of POLICIES, or that of an installed one. "none" shortens nothing, unless the provider
+    says that a request is too long."""
+    summarise: bool = True
+    """The model may be asked for a summary of what is about to be left out."""
 
 
 class ToolSpec(Struct, frozen=True):
@@ -229,6 +234,8 @@ class Shape(Struct, frozen=True):
     """A cached prefix that is not used for so long is gone."""
     local: bool = False
     """Its tokens cost nothing."""
+    summarises: bool = True
+    """It is a model that can be asked for a summary, not a fixed set of answers."""
 
 
 class Quote(Struct, frozen=True):
@@ -246,6 +253,15 @@ class Quote(Struct, frozen=True):
     """With less room than this an answer is not worth paying its input."""
     expected_tokens: int = 0
     """The input without a margin; 0: not estimated apart."""
+
+
+class SideCall(Struct, frozen=True):
+    """A call beside the conversation that would help the next decision."""
+
+    provider: str
+    model: str
+    quote: Quote
+    paced: bool = True
 
 
 class Pace(Struct, frozen=True):
@@ -302,3 +318,10 @@ class View(Struct, frozen=True):
     """Somebody can be asked."""
     shape: Shape = Shape()
     """Of the model to be asked."""
+    relevance: Mapping[int, float] = {}
+    """By index of the message, how near it is in meaning to what is being done now; empty where no
+    embedder is configured or its answer is not there."""
+    embedding: SideCall | None = None
+    """What would have to be embedded first for `relevance`; None: nothing, or nobody does it."""
+    custom: Callable[..., object] | None = None
+    """The installed context policy that the task's policy names: `context_custom.Plan`."""

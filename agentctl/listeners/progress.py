@@ -45,6 +45,7 @@ class Progress:
         self._partial = ""
         self._calls: dict[str, str] = {}
         self._waiting = ""
+        self._purpose = "step"
         self._until_ms = 0
         self._limit = row.limit_micros
 
@@ -91,7 +92,10 @@ class Progress:
             self._waiting = f"waiting until {_clock(item.until_ms)}"
             self._until_ms = item.until_ms
             self._line(f"{self._waiting}: {item.why}", "yellow")
-        elif self._verbose:
+        elif self._verbose and isinstance(item, e.Batched):
+            once = "" if item.distinct == item.items else f", {item.distinct} different"
+            self._line(f"{item.items} calls of {item.tool} together{once}", "dim")
+        elif self._verbose and isinstance(item, e.ToolOutput):
             self._line(item.text.rstrip("\n"), "dim", indent="    ")
 
     def _event(self, event: e.Event) -> None:
@@ -100,6 +104,9 @@ class Progress:
                 self._head(event)
             case e.ModelAsked():
                 self._waiting = ""
+                self._purpose = event.purpose
+                if event.purpose == "summary":
+                    self._line("asking for a summary of what is about to be left out", "dim")
             case e.ModelAnswered():
                 self._answered(event)
             case e.ModelFailed():
@@ -131,12 +138,14 @@ class Progress:
 
     def _answered(self, event: e.ModelAnswered) -> None:
         self._flush()
-        self._steps += 1
+        self._steps += self._purpose == "step"
         self._micros += event.cost_micros or 0
         self._unpriced += event.cost_micros is None
         self._tokens += event.usage.input + event.usage.output
         self._cached += event.usage.cache_read
         self._estimated |= not event.usage.reported
+        if self._purpose != "step":
+            return
         for call in event.message.calls:
             self._calls[call.id] = call.arguments
         if not self.terminal:

@@ -35,7 +35,7 @@ _BREAKPOINT: Json = {"mode": "explicit"}
 _VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?(?![\d.])")
 _WITH_BREAKPOINTS = (5, 6)
 """The first version that knows them; the ones before refuse the field."""
-_OFFICIAL = "api.openai.com"
+OFFICIAL = "api.openai.com"
 
 _LAST: dict[str, Stop] = {"max_output_tokens": "length", "content_filter": "refusal"}
 """Why a response is incomplete."""
@@ -77,7 +77,7 @@ def _cache_key(request: Request) -> str:
 
 def _input(request: Request, model: str, server: str) -> list[Json]:
     pairs = [(each, _items(each, model, server)) for each in request.messages]
-    if _takes_breakpoints(model, server):
+    if takes_breakpoints(model, server):
         marked = {0, *breakpoints(request)}
         for index, (message, items) in enumerate(pairs):
             if message.role != "assistant" and message.text:
@@ -85,9 +85,10 @@ def _input(request: Request, model: str, server: str) -> list[Json]:
     return [item for _, items in pairs for item in items]
 
 
-def _takes_breakpoints(model: str, server: str) -> bool:
+def takes_breakpoints(model: str, server: str) -> bool:
+    """Whether this server finds a cached beginning only at breakpoints."""
     found = _VERSION.match(model)
-    if found is None or not (server == _OFFICIAL or server.endswith("." + _OFFICIAL)):
+    if found is None or not (server == OFFICIAL or server.endswith("." + OFFICIAL)):
         return False
     return (int(found[1]), int(found[2] or 0)) >= _WITH_BREAKPOINTS
 

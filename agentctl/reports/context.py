@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from agentctl.core.rows import TaskRow
+from agentctl.core.values import POLICIES
 from agentctl.reports.columns import Column, ascii_only, table, wrapped
 from agentctl.reports.text import count, visible
 
@@ -147,7 +148,7 @@ def _runs(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     """Each piece alone, but dropped ones in a row together."""
     run: list[Piece] = []
     for piece in pieces:
-        if run and not (piece.fate == run[-1].fate == "dropped"):
+        if run and not (piece.fate == run[-1].fate in ("dropped", "summarised")):
             yield run
             run = []
         run.append(piece)
@@ -189,7 +190,9 @@ def _totals(report: ContextReport) -> Iterator[str]:
         said += f", {_percent(whole, report.window)} of the window of {count(report.window)}"
     yield said
     name = sight.state.policy.name
-    if report.most is None:
+    if name not in POLICIES:
+        yield f"Policy {visible(name)}: an installed package decides what is left out"
+    elif report.most is None:
         yield f"Policy {name}: nothing is left out unless the model says it is too much"
     else:
         yield (

@@ -103,14 +103,18 @@ def _facts(row: TaskRow, state: State) -> list[tuple[str, str]]:
 def _steps(log: Sequence[e.Recorded]) -> list[Text]:
     """A line per model answer and tool result."""
     lines: list[Text] = []
-    step = 0
+    step, purpose = 0, "step"
     for record in log:
         match record.event:
+            case e.ModelAsked() as asked:
+                purpose = asked.purpose
             case e.ModelAnswered() as answered:
-                step += 1
+                step += purpose == "step"
+                number = f"{step:4d}" if purpose == "step" else "    "
+                what = "model" if purpose == "step" else purpose
                 price = "?" if answered.cost_micros is None else usd(answered.cost_micros)
                 given, made = count(answered.usage.input), count(answered.usage.output)
-                lines.append(Text(f"{step:4d}  model  {given} in, {made} out, {price}"))
+                lines.append(Text(f"{number}  {what}  {given} in, {made} out, {price}"))
             case e.ModelFailed() as failed:
                 detail = visible(failed.detail)
                 lines.append(Text(f"      model  failed: {detail}", style="yellow"))

@@ -27,17 +27,20 @@ from agentctl.core.decide import (
     Sleep,
     decide,
 )
-from agentctl.core.rows import Gate, StoredOutput
+from agentctl.core.rows import StoredOutput
 from agentctl.core.state import ENDS, State, apply, fold
-from agentctl.core.values import Millis, Quote, Shared, ToolCall, View
+from agentctl.core.values import Millis, ToolCall
 from agentctl.errors import StoreError
-from agentctl.ports import NO_GATE
 from agentctl.run import perform
 from agentctl.run.audience import Audience
-from agentctl.run.world import Mind, World
+from agentctl.run.viewing import Viewer
+from agentctl.run.world import World
 
 STEP_BACK_S = 0.005
-NO_QUOTE = Quote(0, 0, 0, 0)
+
+
+def _unheard(text: str) -> None:
+    """Takes what nobody is to see as it comes."""
 
 
 class Driver:
@@ -55,23 +58,14 @@ class Driver:
         self._outputs: list[StoredOutput] = []
         # Time goes on from the last event even if the machine's clock was set back since.
         self._ahead_ms = max(self.state.last_ms - world.clock.now_ms(), 0)
-        specs = world.belt.specs.values()
-        self._categories = sorted({"ai", *(spec.category for spec in specs)})
-        told = "".join(spec.description + spec.parameters for spec in specs)
-        self._overhead = self.state.created.system + told
-        self._overhead_tokens: dict[int, int] = {}
+        self._viewer = Viewer(world, self.state)
         self._main: asyncio.Task[object] | None = None
         self._waiting = False
         self._sleeping = False
         self._cutting = False
         self._audience = Audience(task_id, world.listeners, world.complain)
         self._prices = ""
-        # May be a little old: the append looks again, and a refusal has it read anew.
-        self._shared: Shared | None = None
         self._refusals = 0
-        self._mind_name = ("", "")
-        self._known_mind = world.mind("", "")
-        self._known_gate = NO_GATE
         self._swept_ms = world.clock.now_ms()
 
     async def drive(self) -> State:
@@ -82,7 +76,7 @@ class Driver:
             for record in self._untold:
                 self._audience.tell(record)
             while True:
-                action = decide(self.state, self._view())
+                action = decide(self.state, self._viewer.view(self.state, self._now()))
                 match action:
                     case Record(facts) if isinstance(facts[-1], e.Stopped):
                         self._commit(facts)  # like an intent: a limit may have been raised just now
@@ -106,6 +100,8 @@ class Driver:
             await self.world.belt.close()
             for mind in (self.world.mind("", ""), *self.world.others.values()):
                 await mind.provider.close()
+            if self.world.relevance is not None:
+                await self.world.relevance.close()
             self._audience.close()
 
     def interrupt(self, by: str) -> None:
@@ -124,21 +120,28 @@ class Driver:
     # --- actions -------------------------------------------------------------------------------
 
     async def _call_model(self, intent: e.ModelAsked) -> None:
-        mind = self._mind()
-        if self.state.created.reuse and self._is_answered(intent.request):
+        is_step, mind = intent.purpose == "step", self._viewer.mind(self.state)
+        if is_step and self.state.created.reuse and self._is_answered(intent.request):
             intent = perform.from_memory(intent)
             mind = self.world.mind(intent.provider, intent.model)
-        if not self._commit([intent]):
+        relevance = self.world.relevance if intent.purpose == "embedding" else None
+        paced = mind.provider.paced if relevance is None else relevance.paced
+        if not self._commit([intent], paced=paced):
             await self._step_back()
             return
+        event: e.ModelAnswered | e.ModelFailed
         try:
-            event = await perform.ask_model(
-                self.state, self.world, mind, intent, self._emit_text, self._now, self._prices
-            )
+            if relevance is not None:
+                event = await relevance.embed(self.state, intent, self._now)
+            else:
+                emit = self._emit_text if is_step else _unheard
+                event = await perform.ask_model(
+                    self.state, self.world, mind, intent, emit, self._now, self._prices
+                )
         except asyncio.CancelledError:
             self._was_cut()
             event = perform.cut(intent, "the call was cut; charged at its reserve")
-        if isinstance(event, e.ModelAnswered) and event.prices:
+        if isinstance(event, e.ModelAnswered) and event.prices and relevance is None:
             self._prices = event.prices
         self._hold(event)
 
@@ -215,7 +218,7 @@ class Driver:
             self._was_cut()
         finally:
             self._waiting = self._sleeping = False
-            self._shared = None
+            self._viewer.look_anew()
 
     # --- the log -------------------------------------------------------------------------------
 
@@ -228,7 +231,7 @@ class Driver:
                 self._prices = ""  # another model's: they must be told again
         self._held.extend(facts)
 
-    def _commit(self, intents: Sequence[e.Event] = ()) -> bool:
+    def _commit(self, intents: Sequence[e.Event] = (), *, paced: bool | None = None) -> bool:
         """Write what is held and the intents; False when the intents were refused."""
         if not self._held and not intents:
             return True
@@ -238,7 +241,7 @@ class Driver:
             self._held,
             self._now(),
             intents=intents,
-            gate=self._gate(),
+            gate=self._viewer.gate(self.state, paced=paced),
             clock_ms=self.world.clock.now_ms(),
             outputs=self._outputs,
         )
@@ -247,7 +250,7 @@ class Driver:
         self._outputs = []
         self._take(result.recorded, applied=held)
         if result.refused:
-            self._shared = None
+            self._viewer.look_anew()
             self._refusals += 1
         elif intents:
             self._refusals = 0
@@ -281,54 +284,6 @@ class Driver:
             self._ahead_ms += jump_ms
             self.state.ran_ms += jump_ms  # nobody has worked meanwhile
 
-    def _view(self) -> View:
-        ready = self.state.ready_to_ask
-        now_ms = self._now()
-        mind = self._mind()
-        if self._shared is None:
-            account = self.state.created.account
-            self._shared = self.world.store.shared(
-                account, self._categories, now_ms, self.world.clock.now_ms()
-            )
-        return View(
-            now_ms,
-            perform.quote(self.state, mind, self._overhead_of(mind)) if ready else NO_QUOTE,
-            self._shared,
-            mind.provider.paced,
-            self.world.belt.specs,
-            mind.counter.bytes_per_ktoken,
-            self.world.ask is not None,
-            mind.shape,
-        )
-
-    def _mind(self) -> Mind:
-        """The model to ask, looked up anew only when the state names another."""
-        name = self.state.provider, self.state.model
-        if name != self._mind_name:
-            self._mind_name, self._known_mind = name, self.world.mind(*name)
-        return self._known_mind
-
-    def _overhead_of(self, mind: Mind) -> int:
-        """Tokens of the system prompt and the tools, as this model counts them."""
-        found = self._overhead_tokens.get(mind.counter.bytes_per_ktoken)
-        if found is None:
-            found = mind.counter.count(self._overhead)
-            self._overhead_tokens[mind.counter.bytes_per_ktoken] = found
-        return found
-
-    def _gate(self) -> Gate:
-        limits, paced = self.state.limits, self._mind().provider.paced
-        if limits is not self._known_gate.limits or paced != self._known_gate.paced:
-            self._known_gate = Gate(
-                self.state.created.account,
-                limits.hour_cost_micros,
-                limits.day_cost_micros,
-                limits,
-                paced,
-                limits.breaker,
-            )
-        return self._known_gate
-
     def _now(self) -> Millis:
         return max(self.world.clock.now_ms() + self._ahead_ms, self.state.last_ms)
 
@@ -349,7 +304,7 @@ class Driver:
         told = False
         while True:
             await asyncio.sleep(self.world.poll_ms / 1000)
-            self._shared = None
+            self._viewer.look_anew()
             try:
                 if self.world.store.changed():
                     limits = self.state.limits

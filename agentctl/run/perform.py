@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.aside import conversation
 from agentctl.core.backoff import wait_ms
 from agentctl.core.context import estimate_tokens, expected_tokens, size_bytes
 from agentctl.core.limits import MTOK, ceil_div
@@ -53,7 +54,7 @@ async def ask_model(
     """
     request = Request(
         state.created.system,
-        state.sent,
+        conversation(state, intent.purpose),
         tuple(world.belt.specs.values()),
         intent.output_cap,
         intent.reserve_tokens - intent.output_cap,
@@ -73,8 +74,9 @@ async def ask_model(
         prefix_tokens = state.anchor_tokens + state.left_out_tokens
         saved_micros = pruned_micros(rates, answer.usage, intent.left_out_tokens, prefix_tokens)
     event = _answered(state, world, mind, answer, now_ms() - began_ms, known_prices, saved_micros)
-    if intent.purpose == "step":  # another one's request is not the conversation
-        _learn(state, mind, event)
+    if intent.purpose != "step":  # its words are no turn, and its calls are never run
+        return replace(event, message=Message("assistant", event.message.text))
+    _learn(state, mind, event)
     if mind.provider.name == CACHED:
         earlier = world.store.answered(intent.request)
         return replace(event, spared_micros=(earlier and earlier.cost_micros) or 0)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
-from agentctl.core.events import Signal, ToolEnded, ToolOutput
+from agentctl.core.events import Batched, Signal, ToolEnded, ToolOutput
 from agentctl.core.rows import StoredOutput
 from agentctl.core.sanitize import storable
 from agentctl.core.values import Limits, Millis, ToolCall, ToolSpec
 from agentctl.errors import AgentctlError
-from agentctl.ports import Tool, ToolContext, ToolResult
+from agentctl.ports import BatchTool, Tool, ToolContext, ToolResult
+from agentctl.run.batcher import Batch
+from agentctl.run.merged import Merged
 from agentctl.run.reuse import Reuse
 
 SHOWN_BYTES_MAX = 14_000
@@ -59,12 +63,15 @@ class Toolbelt:
     ) -> None:
         """Run all calls, each as long as the limits allow; `on_end` is told of each as it ends.
 
-        With `reuse` a look-up may be answered by an earlier result. Cancelling stops every call and
-        what it started, then raises CancelledError.
+        With `reuse` a look-up may be answered by an earlier result. Look-ups of one tool are merged
+        where it can do so. Cancelling stops every call and what it started, then raises
+        CancelledError.
         """
+        together = self._together(calls, hear, limits)
 
         async def one(call: ToolCall) -> None:
-            async with self._free:
+            merged = together.get(call.name)
+            async with self._free if merged is None else nullcontext():
                 began_ms = now_ms()
                 kept = reuse if self.specs[call.name].lookup else None
                 context = ToolContext(
@@ -74,7 +81,7 @@ class Toolbelt:
                     read_stored,
                     kept.earlier(call, began_ms) if kept is not None else None,
                 )
-                status, result = await self._outcome(call, context, limits)
+                status, result = await self._outcome(call, context, limits, merged)
                 event, outputs = _ended(call, status, result, now_ms() - began_ms)
                 if kept is not None:
                     event = kept.settled(event, call, result, context.earlier, began_ms)
@@ -90,16 +97,34 @@ class Toolbelt:
         except ExceptionGroup as failed:  # on_end could not write: one such error says it all
             raise failed.exceptions[0] from failed
 
+    def _together(
+        self, calls: Sequence[ToolCall], hear: Callable[[Signal], None], limits: Limits
+    ) -> dict[str, Merged]:
+        """By name the tools whose calls are merged: those that can, if there are several calls."""
+        together: dict[str, Merged] = {}
+        for name, count in Counter(call.name for call in calls).items():
+            tool = self._tools[name]
+            if count > 1 and isinstance(tool, BatchTool):
+
+                def told(batch: Batch, name: str = name) -> None:
+                    hear(Batched(name, batch.items, batch.distinct))
+
+                together[name] = Merged(tool, _timeout_ms(tool, limits), self._free, told)
+        return together
+
     async def _outcome(
-        self, call: ToolCall, context: ToolContext, limits: Limits
+        self, call: ToolCall, context: ToolContext, limits: Limits, merged: Merged | None
     ) -> tuple[str, ToolResult]:
         tool = self._tools[call.name]
-        timeout_ms = limits.timeout_ms(tool.spec.category, tool.spec.timeout_ms)
+        timeout_ms = _timeout_ms(tool, limits)
         try:
-            async with asyncio.timeout(timeout_ms / 1000) as time_limit:
-                result = await tool.run(call.arguments, context)
+            if merged is not None:  # each call's time is counted there
+                result = await merged.run(call.arguments, context)
+            else:
+                async with asyncio.timeout(timeout_ms / 1000) as time_limit:
+                    result = await tool.run(call.arguments, context)
         except TimeoutError as error:
-            if not time_limit.expired():  # its own, e.g. of a connection
+            if merged is None and not time_limit.expired():  # its own, e.g. of a connection
                 return "broken", _broke(call, error)
             text = f"Stopped after {timeout_ms / 1000:g} s: the time limit of {call.name}."
             return "timeout", ToolResult(text, ok=False)
@@ -116,6 +141,10 @@ class Toolbelt:
                 await tool.close()
             except Exception:  # noqa: BLE001, S112 - the others must be closed too
                 continue
+
+
+def _timeout_ms(tool: Tool, limits: Limits) -> Millis:
+    return limits.timeout_ms(tool.spec.category, tool.spec.timeout_ms)
 
 
 def _broke(call: ToolCall, error: Exception) -> ToolResult:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from agentctl.core.calibrate import Learner
+from agentctl.core.events import ModelAnswered, ModelAsked, ModelFailed
 from agentctl.core.state import State
-from agentctl.core.values import Millis, Shape
+from agentctl.core.values import Millis, Quote, Shape, SideCall
 from agentctl.ports import Ask, Clock, Counter, Listener, Pricer, Provider, Store
 from agentctl.run.reuse import Reuse
 from agentctl.run.toolbelt import Toolbelt
@@ -24,6 +26,27 @@ class Mind(Struct, frozen=True):
     """Learns from its reports; None where what it reports is made up."""
     shape: Shape = Shape()
     """Its window and prices, as the context policy sees them."""
+
+
+class Near(Protocol):
+    """Knows which parts of a conversation are near in meaning to what is being done."""
+
+    paced: bool
+    """Somebody else's model is asked for it."""
+
+    def look(self, state: State, quote: Quote) -> tuple[Mapping[int, float], SideCall | None]:
+        """Return what is known where a prune is due, and the call that is missing for more."""
+        ...
+
+    async def embed(
+        self, state: State, intent: ModelAsked, now_ms: Callable[[], Millis]
+    ) -> ModelAnswered | ModelFailed:
+        """Make the call that the intent announced. Cancelling it cuts the connection."""
+        ...
+
+    async def close(self) -> None:
+        """Free connections."""
+        ...
 
 
 class World(Struct, frozen=True):
@@ -58,6 +81,10 @@ class World(Struct, frozen=True):
     """How long another task may be given the result of a look-up; None: nothing is reused."""
     shape: Shape = Shape()
     """Of the run's own model, as in `Mind`."""
+    custom: Callable[..., object] | None = None
+    """The installed context policy that the task's policy names."""
+    relevance: Near | None = None
+    """Knows by an embedder what is near in meaning."""
 
     def mind(self, provider: str, model: str) -> Mind:
         """The model by its name; the run's own for any that is no fallback."""

@@ -59,7 +59,7 @@ class Projection:
         """Write through this cursor, within its connection's transactions."""
         self._db = db
         self._offers: dict[tuple[str, str, str], int] = {}
-        self._open: dict[int, tuple[int, Millis, Micros, str, str]] = {}
+        self._open: dict[int, tuple[int, Millis, Micros, str, str, str]] = {}
         self._requests: dict[int, str] = {}
         self._prices: dict[int, str] = {}
         self._paced: dict[int, bool] = {}
@@ -190,17 +190,20 @@ class Projection:
             ),
         )
         row = cursor.lastrowid or 0
-        self._open[task] = (row, at_ms, reserve or 0, event.provider, event.model)
+        self._open[task] = (
+            row, at_ms, reserve or 0, event.provider, event.model, event.purpose,
+        )  # fmt: skip
         self._requests[task] = event.request
         self._paced[task] = self.paced
         self._spend(at_ms, reserve or 0)
 
     def _answered(self, task: int, event: e.ModelAnswered, at_ms: Millis) -> None:
-        row, asked_ms, reserve_micros, provider, model = self._open_call(task)
+        row, asked_ms, reserve_micros, provider, model, purpose = self._open_call(task)
         usage, cost = event.usage, event.cost_micros
-        if event.prices:
+        prices = event.prices or self._prices.get(task, "")
+        if event.prices and purpose != "embedding":
             self._prices[task] = event.prices
-        offer = self._offer(provider, event.model or model, self._prices.get(task, ""))
+        offer = self._offer(provider, event.model or model, prices)
         self._db.execute(
             "UPDATE usage SET state = ?, offer = ?, input = ?, cache_read = ?, cache_write = ?,"
             " output = ?, reasoning = ?, cost_micros = ?, response_id = ? WHERE id = ?",
@@ -218,7 +221,7 @@ class Projection:
             ),
         )
         tokens_total = usage.input + usage.output
-        self._add(task, 1, cost, usage.processed, tokens_total, at_ms)
+        self._add(task, purpose == "step", cost, usage.processed, tokens_total, at_ms)
         self._spend(asked_ms, (cost or 0) - reserve_micros)
         self._provider_health(task, provider, event, at_ms, asked_ms)
         if event.pruned_micros:
@@ -232,7 +235,7 @@ class Projection:
             self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (request, self._pos))
 
     def _failed(self, task: int, event: e.ModelFailed, at_ms: Millis) -> None:
-        row, asked_ms, reserve_micros, provider, _ = self._open_call(task)
+        row, asked_ms, reserve_micros, provider, _, _ = self._open_call(task)
         cost, tokens = event.charged_micros, event.charged_tokens
         # Unpriced and possibly billed is not "free": charged_tokens tells the two apart.
         state = "unsettled" if cost != 0 or tokens else "free"
@@ -264,13 +267,13 @@ class Projection:
             (steps, cost_micros or 0, cost_micros is None, processed, total, at_ms, task),
         )
 
-    def _open_call(self, task: int) -> tuple[int, Millis, Micros, str, str]:
+    def _open_call(self, task: int) -> tuple[int, Millis, Micros, str, str, str]:
         """The call of this task that waits for its answer."""
         known = self._open.pop(task, None)
         if known is not None:
             return known
-        row: tuple[int, Millis, Micros, str, str] | None = self._db.execute(
-            "SELECT usage.id, at_ms, coalesce(reserve_micros, 0), provider, model"
+        row: tuple[int, Millis, Micros, str, str, str] | None = self._db.execute(
+            "SELECT usage.id, at_ms, coalesce(reserve_micros, 0), provider, model, purpose"
             " FROM usage JOIN offers ON offers.id = offer"
             " WHERE task = ? AND state = 'open' ORDER BY usage.id DESC LIMIT 1",
             (task,),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
+from collections.abc import AsyncGenerator, Sequence
+from threading import Event
 from typing import Annotated
 
 from msgspec import Meta
 
+from agentctl.core.values import Millis
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
 from agentctl.tools import proofs, textfile
@@ -54,6 +58,45 @@ class ReadFile(BuiltIn[ReadFileArguments]):
 
     async def act(self, arguments: ReadFileArguments, context: ToolContext) -> ToolResult:
         """Return the text. Raises ToolError if there is none to return."""
+        return self._read(arguments, context)
+
+    async def run_many(
+        self, calls: Sequence[tuple[str, ToolContext]], timeout_ms: Millis
+    ) -> AsyncGenerator[tuple[int, ToolResult | Exception], None]:
+        """Read all in one thread; see `ports.BatchTool`.
+
+        One file is read at once, many would hold up everything else. Between two of them the thread
+        looks whether anybody still waits.
+        """
+        loop, answers = asyncio.get_running_loop(), asyncio.Queue[ToolResult | Exception]()
+        over = Event()
+
+        def read() -> None:
+            for arguments, context in calls:
+                if over.is_set():
+                    return
+                try:
+                    answer: ToolResult | Exception = self._read(self._decode(arguments), context)
+                except Exception as error:  # noqa: BLE001 - it is this call's answer
+                    answer = error
+                loop.call_soon_threadsafe(answers.put_nowait, answer)
+
+        try:
+            loop.run_in_executor(None, read)
+            for place in range(len(calls)):
+                try:
+                    async with asyncio.timeout(timeout_ms / 1000):
+                        answer = await answers.get()
+                except TimeoutError as error:
+                    over.set()  # no file after this one is begun either
+                    for late in range(place, len(calls)):
+                        yield late, error
+                    return
+                yield place, answer
+        finally:
+            over.set()
+
+    def _read(self, arguments: ReadFileArguments, context: ToolContext) -> ToolResult:
         path = inside(context, arguments.path)
         name = relative(context, path)
         proof = proofs.of_file(path, self._now)

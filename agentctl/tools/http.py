@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
@@ -17,6 +17,7 @@ from agentctl.ports import ToolContext, ToolResult
 from agentctl.tools import validators
 from agentctl.tools.addresses import is_public
 from agentctl.tools.base import Arguments, BuiltIn, shown, spec_of
+from agentctl.tools.lanes import Lane, Lanes, host_of
 
 if TYPE_CHECKING:
     import ssl
@@ -27,8 +28,6 @@ MAX_BODY_BYTES = 2_000_000
 MAX_REDIRECTS = 5
 MAX_ADDRESSES = 4
 """So many addresses of a host are tried."""
-CONNECT_S = 3.0
-"""Longest wait for a connection; all addresses together take less than the call may."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _UNCHANGED = 304
 
@@ -81,35 +80,77 @@ class HttpGet(BuiltIn[HttpGetArguments]):
 
     async def act(self, arguments: HttpGetArguments, context: ToolContext) -> ToolResult:
         """Return status, content type and text. Raises ToolError if no answer came."""
-        # Heavy, and most runs need it for their provider only or not at all.
-        import httpx2
+        lane = Lane(self._trusted)
+        try:
+            return await self._get(arguments, context, lane)
+        finally:
+            await lane.close()
+
+    async def run_many(
+        self, calls: Sequence[tuple[str, ToolContext]], timeout_ms: Millis
+    ) -> AsyncGenerator[tuple[int, ToolResult | Exception], None]:
+        """Fetch all over a few connections; see `ports.BatchTool`."""
+        lanes = Lanes(self._trusted)
+
+        async def one(place: int, host: str) -> tuple[int, ToolResult | Exception]:
+            arguments, context = calls[place]
+            async with lanes.take(host) as lane:
+                try:
+                    async with asyncio.timeout(timeout_ms / 1000):
+                        return place, await self._get(self._decode(arguments), context, lane)
+                except Exception as error:  # noqa: BLE001 - it is this call's answer
+                    return place, error
+
+        # Pages of one host one after the other, so that its connections are used again.
+        hosts = [self._host(arguments) for arguments, _ in calls]
+        places = sorted(range(len(calls)), key=lambda place: hosts.index(hosts[place]))
+        tasks = [asyncio.create_task(one(place, hosts[place])) for place in places]
+        try:
+            for answer in asyncio.as_completed(tasks):
+                yield await answer
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await lanes.close()
+
+    def _host(self, arguments: str) -> str:
+        """Whose page a call wants; empty if that cannot be told."""
+        import httpx2  # heavy, see Lane.client
+
+        try:
+            return host_of(httpx2.URL(self._decode(arguments).url))
+        except (httpx2.InvalidURL, ToolError, ValueError):
+            return ""  # to fetch it says why
+
+    def _trusted(self) -> ssl.SSLContext:
+        """What all calls trust, which takes 18 ms to read."""
+        import httpx2  # heavy, see Lane.client
+
+        self._tls = self._tls or httpx2.create_ssl_context(trust_env=False)
+        return self._tls
+
+    async def _get(
+        self, arguments: HttpGetArguments, context: ToolContext, lane: Lane
+    ) -> ToolResult:
+        """Fetch a page unless an earlier result still holds. Raises ToolError."""
+        import httpx2  # heavy, see Lane.client
 
         earlier = context.earlier
         known = validators.read(earlier.proof) if earlier is not None else None
         if earlier is not None and known is not None and self._now_ms() < known.fresh_until_ms:
             return ToolResult(earlier.text, proof=earlier.proof, again=True)
-        # Calls share what is trusted, which takes 18 ms to read, but never a connection: two hosts
-        # may have one address, and each must show its own certificate.
-        self._tls = self._tls or httpx2.create_ssl_context(trust_env=False)
         try:
-            # No proxy and no .netrc from the environment: the checked address is the one reached.
-            async with httpx2.AsyncClient(
-                trust_env=False,
-                verify=self._tls,
-                headers={"User-Agent": "agentctl", "Accept-Encoding": "gzip"},
-                # The call's own time-out bounds the rest, so that raising it has an effect.
-                timeout=httpx2.Timeout(None, connect=CONNECT_S),
-            ) as client:
-                url = httpx2.URL(arguments.url)
-                for hop in range(MAX_REDIRECTS + 1):
-                    same = known is not None and known.url == str(url)
-                    asked = known.headers() if same and known is not None else {}
-                    page = await self._fetch(client, url, asked)
-                    if page.status == _UNCHANGED and asked and earlier is not None:
-                        return ToolResult(earlier.text, proof=earlier.proof, again=True)
-                    if page.status not in _REDIRECTS or not page.location:
-                        return self._result(page, url, redirected=hop > 0)
-                    url = url.join(page.location)
+            url = httpx2.URL(arguments.url)
+            for hop in range(MAX_REDIRECTS + 1):
+                same = known is not None and known.url == str(url)
+                asked = known.headers() if same and known is not None else {}
+                page = await self._fetch(lane, url, asked)
+                if page.status == _UNCHANGED and asked and earlier is not None:
+                    return ToolResult(earlier.text, proof=earlier.proof, again=True)
+                if page.status not in _REDIRECTS or not page.location:
+                    return self._result(page, url, redirected=hop > 0)
+                url = url.join(page.location)
         except (httpx2.InvalidURL, ValueError) as error:  # a bad redirect is a plain ValueError
             raise ToolError(f"That is not a URL that can be fetched: {error}") from error
         except httpx2.HTTPError as error:
@@ -125,27 +166,34 @@ class HttpGet(BuiltIn[HttpGetArguments]):
         found = validators.of_page(str(url), page.headers, self._now_ms(), redirected=redirected)
         return ToolResult(text, is_ok, validators.written(found) if found is not None else "")
 
-    async def _fetch(
-        self, client: httpx2.AsyncClient, url: httpx2.URL, more: Mapping[str, str]
-    ) -> Page:
+    async def _fetch(self, lane: Lane, url: httpx2.URL, more: Mapping[str, str]) -> Page:
         """Get one hop from an address that was checked. Raises ToolError or httpx2.HTTPError."""
-        import httpx2
+        import httpx2  # heavy, see Lane.client
 
         addresses = await self._resolve(url)
+        if lane.host == host_of(url):
+            addresses.sort(key=lambda each: each != lane.address)  # where it is connected, if it is
         for last, address in enumerate(addresses, 1 - len(addresses)):
-            client.cookies.clear()  # two hosts may share an address
             try:
-                async with client.stream(
-                    "GET",
-                    url.copy_with(host=address),
-                    headers={"Host": url.netloc.decode("ascii"), **more},
-                    extensions={"sni_hostname": url.raw_host.decode("ascii")},
-                ) as response:
-                    return await _read(response)
+                return await self._ask(lane, address, url, more)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 if last == 0:
                     raise
         raise ToolError(f"{shown(url.host)} has no address.")
+
+    async def _ask(
+        self, lane: Lane, address: str, url: httpx2.URL, more: Mapping[str, str]
+    ) -> Page:
+        import httpx2  # heavy, see Lane.client
+
+        is_kept = lane.host == host_of(url) and lane.address == address
+        try:
+            return await _ask_once(lane, address, url, more)
+        except (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError):
+            if not is_kept:
+                raise
+        await lane.close()  # the server may not have kept what was kept here
+        return await _ask_once(lane, address, url, more)
 
     async def _resolve(self, url: httpx2.URL) -> list[str]:
         """Addresses of the URL's host. Raises ToolError if only one of them is not public."""
@@ -162,6 +210,18 @@ class HttpGet(BuiltIn[HttpGetArguments]):
         if not self._allow_private and not all(map(is_public, addresses)):
             raise ToolError(f"{shown(url.host)} is not a public address: it may not be reached.")
         return addresses[:MAX_ADDRESSES]
+
+
+async def _ask_once(lane: Lane, address: str, url: httpx2.URL, more: Mapping[str, str]) -> Page:
+    client = await lane.client(url)
+    async with client.stream(
+        "GET",
+        url.copy_with(host=address),
+        headers={"Host": url.netloc.decode("ascii"), **more},
+        extensions={"sni_hostname": url.raw_host.decode("ascii")},
+    ) as response:
+        lane.address = address
+        return await _read(response)
 
 
 async def _read(response: httpx2.Response) -> Page:

@@ -121,8 +121,8 @@ def _long(seed: int) -> list[Turn]:
     ]
 
 
-def policies() -> st.SearchStrategy[ContextPolicy]:
-    """All policies, so small that such conversations are pruned several times."""
+def policies(name: str = "") -> st.SearchStrategy[ContextPolicy]:
+    """All policies, or one, so small that such conversations are pruned several times."""
     auto = st.builds(
         ContextPolicy,
         max_tokens=st.sampled_from((60, 2_000, 5_000, 10_000, 20_000, 60_000)),
@@ -130,11 +130,13 @@ def policies() -> st.SearchStrategy[ContextPolicy]:
     )
     window = st.builds(
         ContextPolicy,
-        st.sampled_from((1, 100, 2_000, 8_000)),
+        st.sampled_from((1, 100, 2_000, 8_000, 20_000)),
         st.integers(0, 3),
         st.integers(0, 3),
         st.just("window"),
     )
+    if name == "window":
+        return window
     return st.one_of(auto, auto, window, st.just(ContextPolicy(name="none")))
 
 

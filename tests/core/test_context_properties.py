@@ -106,6 +106,21 @@ def test_a_prune_leaves_no_more_than_may_be_sent_or_says_why(
 
 
 @lives
+@given(policies("window"), conversations())
+def test_the_window_is_halved_and_exceeded_only_by_what_always_stays(
+    policy: ContextPolicy, turns: list[Turn]
+) -> None:
+    """Which the note is part of."""
+    talk = played(policy, Shape(), turns)
+    for prune in talk.prunes:
+        whole = prune.tokens if prune.overflow else policy.max_tokens
+        if prune.left_tokens > whole // 2:
+            assert not prune.event.kept, "no older turn stays then"
+        if UNREACHED in prune.event.why:
+            assert prune.left_tokens * 125 // 100 + 16 > whole // (2 if prune.overflow else 1)
+
+
+@lives
 @given(policies(), shapes(), conversations())
 def test_a_prune_makes_the_request_smaller(
     policy: ContextPolicy, shape: Shape, turns: list[Turn]
@@ -134,7 +149,7 @@ def test_what_may_be_sent_is_exceeded_only_where_nothing_worth_while_can_go(
     )
     bound_bytes = most * 25 // 10
     left = state.sent_bytes - pinned
-    note = context_words.FAILURES_BYTES + context_words.NAMES_BYTES + 400
+    note = len(state.note.encode()) + 400  # what the next prune leaves out adds to it
     assert left <= bound_bytes // 5 + note or pinned > bound_bytes // 2, (left, pinned, bound_bytes)
 
 

@@ -26,8 +26,8 @@ from tests.core.parts import START_MS, asked, created
 RATES = Rates(2_000_000, 100_000, 2_500_000, 10_000_000, "test")
 SHAPE = Shape(1_000_000, 0, 50, 1_250)
 RATIO, OVERHEAD, STEP_MS = 2_500, 2_000, 20_000
-NONE, WINDOW = ContextPolicy(name="none"), ContextPolicy(8_000, 3, 3, "window")
-AUTO = ContextPolicy(20_000)
+NONE, WINDOW = ContextPolicy(name="none"), ContextPolicy(8_000, 3, 3, "window", summarise=False)
+AUTO = ContextPolicy(20_000, summarise=False)
 
 
 def model(shape: Shape = SHAPE, above: Rates | None = None) -> Model:
@@ -58,7 +58,7 @@ class Run:
         state, n = self.state, self.state.steps + 1
         view = View(self.now_ms, Quote(0, 0, 0, 0), bytes_per_ktoken=RATIO, shape=SHAPE)
         probe = sight(self.log).state
-        if shorten(probe, view, OVERHEAD):
+        if shorten(probe, view, OVERHEAD, Usage):
             self.add(
                 e.ContextPruned(
                     probe.mask_before, probe.drop_before, "due", probe.args_before,

@@ -22,12 +22,13 @@ from agentctl.ports import Answer
 from agentctl.pricing import FixedPricer
 from agentctl.providers.cached import Cached
 from agentctl.run.driver import Driver
+from agentctl.run.relevance import Relevance
 from agentctl.run.toolbelt import Toolbelt
 from agentctl.run.world import Mind, World
 from agentctl.store.memory import MemoryStore
 from tests.sim import loop
 from tests.sim.rules import Broken, SimPricer, Watcher
-from tests.sim.world import SPECS, TASK, Crash, Fate, ProcessStore, SimProvider, SimTool
+from tests.sim.world import SPECS, TASK, Crash, Fate, ProcessStore, SimEmbedder, SimProvider, SimTool
 
 OTHER = "sim/sim-2"
 PROCESSES_MAX = 400
@@ -82,7 +83,9 @@ def live(seed: int) -> list[str]:
         "sim-1",
         "/",
         limits,
-        context=ContextPolicy(rng.choice((800, 5_000, 96_000)), 3, 3),
+        context=ContextPolicy(
+            rng.choice((800, 5_000, 96_000)), 3, 3, rng.choice(("auto", "window"))
+        ),
         approve=rng.choice(("auto", "ask", "never")),
         fallbacks=rng.choice(((), (OTHER,))),
     )
@@ -133,6 +136,9 @@ async def _process(
         jitter=rng.random,
         others={OTHER: Mind(other, SimPricer(), SimCounter()), "cached/answer": _cached(store)},
         lookup_ttl_ms=rng.choice((None, 0, 0)),
+        relevance=Relevance(SimEmbedder(fate, watcher), SimPricer(), SimCounter())
+        if rng.random() < 0.5
+        else None,
     )
     try:
         policy = rng.choice(("tell", "skip", "ask"))
@@ -142,6 +148,10 @@ async def _process(
             loop.asyncio.get_running_loop().call_later(rng.random() * 30, _signal, driver, fate)
         state = await driver.drive()
     except Crash:
+        return "crash"
+    except loop.asyncio.CancelledError:  # of whoever waits for a task that died
+        if not fate.dead:
+            raise
         return "crash"
     except BaseExceptionGroup as group:
         if group.split(Crash)[1] is not None:

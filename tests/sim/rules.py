@@ -56,7 +56,8 @@ class Watcher:
 
     # --- the world outside ---
 
-    def before_model(self, request: Request, now_s: float) -> None:
+    def before_call(self, now_s: float) -> None:
+        """Of a model or of what helps it."""
         self.calls.append(now_s)
         lately = sum(1 for at_s in self.calls if at_s > now_s - 59.99)  # a clock counts whole ms
         most_calls = self.limits.per_minute("ai") or 0
@@ -66,6 +67,9 @@ class Watcher:
         covered, due = self._covered()
         fits = not due or covered + due <= (self.limits.task_cost_micros or 0)
         self.require(fits, "3: after an overrun the next call is refused")
+
+    def before_model(self, request: Request, now_s: float) -> None:
+        self.before_call(now_s)
         answered = {m.call_id for m in request.messages if m.role == "tool"}
         asked = {c.id for m in request.messages for c in m.calls}
         self.require(asked == answered, "1: no model call while a tool call has no answer")

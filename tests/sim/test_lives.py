@@ -56,10 +56,10 @@ def _cut_is_free(patch: pytest.MonkeyPatch) -> None:
 def _no_tool_intent(patch: pytest.MonkeyPatch) -> None:
     commit = Driver._commit
 
-    def forgetful(self: Driver, intents: tuple[e.Event, ...] = ()) -> bool:
+    def forgetful(self: Driver, intents: tuple[e.Event, ...] = (), **more: bool) -> bool:
         if any(isinstance(intent, e.ToolStarted) for intent in intents):
             return commit(self)
-        return commit(self, intents)
+        return commit(self, intents, **more)
 
     patch.setattr(Driver, "_commit", forgetful)
 

@@ -14,7 +14,7 @@ from agentctl.core.lookups import Lookup
 from agentctl.core.rows import Appended
 from agentctl.core.values import Message, Rates, Shared, ToolCall, ToolSpec, Usage
 from agentctl.errors import ProviderError, ToolError
-from agentctl.ports import Answer, Emit, Request, ToolContext, ToolResult
+from agentctl.ports import Answer, Embedded, Emit, Request, ToolContext, ToolResult
 from agentctl.store.memory import MemoryStore
 from tests.sim.rules import Watcher
 
@@ -160,6 +160,33 @@ class SimProvider:
             for _ in range(rng.randint(1, 4))
         )
         return Answer(Message("assistant", "", calls), usage, "tools")
+
+    async def close(self) -> None:
+        return None
+
+
+class SimEmbedder:
+    """Sees nearness in the length of texts, fails now and then, and bills like the model."""
+
+    name, model, rates, paced = "sim", "sim-embed", Rates(), True
+
+    def __init__(self, fate: Fate, watcher: Watcher) -> None:
+        self.fate, self.watcher = fate, watcher
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        rng = self.fate.rng
+        self.watcher.before_call(asyncio.get_running_loop().time())
+        self.fate.point()
+        if rng.random() < 0.1:
+            raise ProviderError("down", reason="server", retriable=True, may_be_billed=False)
+        usage = Usage(input=rng.randint(1, max(sum(map(len, texts)) // 8, 1)))
+        self.watcher.billed(usage, asyncio.get_running_loop().time())
+        self.fate.point()
+        if rng.random() < 0.5:
+            await asyncio.sleep(rng.choice((0.01, 5)))
+        if rng.random() < 0.05:
+            raise ProviderError("cut", reason="cut", retriable=True, may_be_billed=True)
+        return Embedded([(1.0, float(len(text))) for text in texts], usage)
 
     async def close(self) -> None:
         return None

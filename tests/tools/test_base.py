@@ -7,7 +7,7 @@ import pytest
 
 from agentctl.core.values import TIMEOUTS_MS
 from agentctl.errors import ToolError
-from agentctl.tools import http, shell
+from agentctl.tools import http, lanes, shell
 from agentctl.tools.base import line_range, spec_of
 from agentctl.tools.files import EditFile, ListDir, ReadFile, WriteFile
 from agentctl.tools.http import HttpGet
@@ -77,7 +77,7 @@ def test_a_tool_may_say_how_long_it_takes_or_have_a_category_of_its_own():
 
 
 def test_connecting_to_every_address_of_a_host_fits_into_one_call():
-    assert HttpGet.spec.timeout_ms > http.CONNECT_S * http.MAX_ADDRESSES * 1000
+    assert HttpGet.spec.timeout_ms > lanes.CONNECT_S * http.MAX_ADDRESSES * 1000
 
 
 @pytest.mark.parametrize(
