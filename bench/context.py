@@ -295,7 +295,8 @@ def _table(
     calls = sum(recording.steps for recording in group)
     print(f"\n{kind}: {len(group)} sessions, {calls} calls, {rates.source}")
     print(f"{'policy':9} {'cost $':>8} {'vs none':>8} {'Mtok':>7} {'read':>5} {'largest':>8} "
-          f"{'prunes':>6} {'sums':>4} {'names':>6} {'lines':>6} {'(said':>6} {'lines)':>6} {'orphans':>7} "
+          f"{'prunes':>6} {'sums':>4} {'names':>6} {'lines':>6} {'(said':>6} {'lines)':>6} "
+          f"{'orphans':>7} "
           f"{'unstable':>8} {'ms/call':>7}")  # fmt: skip
     base = 0
     for name, policy in POLICIES.items():
@@ -307,7 +308,8 @@ def _table(
         recalls = [sums.recall(key) for key in
                    ("names output", "lines output", "names said", "lines said")]  # fmt: skip
         print(f"{name:9} {sums.cost / 1e6:8.2f} {against:+7.1f}% {sums.tokens / 1e6:7.1f} "
-              f"{100 * sums.read / max(sums.tokens, 1):4.0f}% {sums.largest:8} {sums.prunes:6} {sums.summaries:4} "
+              f"{100 * sums.read / max(sums.tokens, 1):4.0f}% {sums.largest:8} {sums.prunes:6} "
+              f"{sums.summaries:4} "
               + " ".join(f"{recall:6.1f}" for recall in recalls)
               + f" {sums.orphans:7} {sums.unstable:8} "
               f"{1000 * sums.seconds / max(sums.calls, 1):7.3f}", flush=True)  # fmt: skip

@@ -28,7 +28,16 @@ from agentctl.run.world import Mind, World
 from agentctl.store.memory import MemoryStore
 from tests.sim import loop
 from tests.sim.rules import Broken, SimPricer, Watcher
-from tests.sim.world import SPECS, TASK, Crash, Fate, ProcessStore, SimEmbedder, SimProvider, SimTool
+from tests.sim.world import (
+    SPECS,
+    TASK,
+    Crash,
+    Fate,
+    ProcessStore,
+    SimEmbedder,
+    SimProvider,
+    SimTool,
+)
 
 OTHER = "sim/sim-2"
 PROCESSES_MAX = 400
