@@ -12,13 +12,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from agentctl import registry, settings, signals
+from agentctl import mcp_servers, own_tools, registry, secrets, settings, signals
 from agentctl.assembly import (
     Counters,
     SystemClock,
     choose_provider,
+    confinement,
     context,
     fallback_minds,
+    fenced,
     ledger,
     make_provider,
     make_relevance,
@@ -29,17 +31,27 @@ from agentctl.assembly import (
 )
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
+from agentctl.core.permissions import parse_rule
 from agentctl.core.sanitize import goal_problem, storable
 from agentctl.core.state import FINAL, State, fold
-from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, OnUnknown
+from agentctl.core.values import (
+    MAX_CONCURRENT,
+    Approve,
+    ContextPolicy,
+    Limits,
+    Millis,
+    OnUnknown,
+    Rule,
+    Sandbox,
+)
 from agentctl.errors import EXIT_CODES, NotEnoughCredits, NotResumable, UsageError
 from agentctl.limits_desk import changed_limits, shared_from
-from agentctl.ports import Ask, Listener, Provider
+from agentctl.ports import Ask, Listener
 from agentctl.rules import read_rules
 from agentctl.run.driver import Driver
-from agentctl.run.relevance import Relevance
 from agentctl.run.toolbelt import Toolbelt
 from agentctl.run.world import World
+from agentctl.store import permissions
 from agentctl.store.lease import Lease
 
 SYSTEM_PROMPT = """\
@@ -65,6 +77,12 @@ class Order(Struct, frozen=True, kw_only=True):
     cwd: Path
     name: str = ""
     script: str = ""
+    rules: tuple[Rule, ...] = ()
+    """Permissions given to the task itself."""
+    tools: tuple[str, ...] = ()
+    """Own tools besides those of the settings, as entries of `own_tools`."""
+    mcp: tuple[str, ...] = ()
+    """The same of MCP servers, as entries of `mcp_servers`."""
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -90,6 +108,18 @@ class Run(Struct, frozen=True, kw_only=True):
     """A new context policy; None: that of the task."""
     embedder: str = ""
     """"provider/model" that tells what is near in meaning, under the policy "window"."""
+    rules: tuple[Rule, ...] = ()
+    """Permissions of the configuration in force, and those given this time."""
+    sandbox: Sandbox | None = None
+    """A new one; None: that of the task."""
+    tools: tuple[str, ...] | None = None
+    """Own tools for this time; None: those of the task."""
+    mcp: tuple[str, ...] | None = None
+    """The same of MCP servers."""
+    max_concurrent: int = MAX_CONCURRENT
+    """Most calls of tools that run at once."""
+    concurrency: Mapping[str, int | None] = {}
+    """Most that run at once of a category; None: no limit of its own."""
     lookup_ttl_ms: Millis | None = None
     """How long another task's look-ups are reused; None: every look-up is made anew."""
     address: Callable[[str], str] = lambda _name: ""
@@ -125,16 +155,19 @@ def create(desk: Desk, order: Order) -> str:
     provider = make_provider(name, chosen.model, own)
     pricer_of(provider, limits, own, chosen.prices)
     fallback_minds(chosen.fallbacks, limits, options, chosen.prices, desk.store.answered)
-    _relevance(chosen.embedder, policy, limits, options, chosen.prices)
+    make_relevance(chosen.embedder, policy, limits, options, chosen.prices)
     check_credits(desk, limits, chosen.account, f"{name}/{provider.model}")
+    own_tools.load(own_tools.kept(options))  # they must be there
+    mcp_servers.check(mcp_servers.kept(options), desk.home)
+    redact = secrets.redactor(os.environ).text
     event = e.TaskCreated(
-        storable(order.goal),
-        _system(chosen, order.cwd),
+        redact(storable(order.goal)),
+        redact(_system(chosen, order.cwd)),
         name,
         provider.model,
         str(order.cwd),
         limits,
-        storable(order.name),
+        redact(storable(order.name)),
         context(policy, name, provider.model, own.get("base_url", "")),
         chosen.approve,
         options,
@@ -142,6 +175,8 @@ def create(desk: Desk, order: Order) -> str:
         chosen.tier,
         chosen.fallbacks,
         chosen.reuse,
+        chosen.sandbox(),
+        order.rules,
     )
     while True:
         task_id = new_id()
@@ -163,6 +198,8 @@ def _options(order: Order, provider: str) -> dict[str, str]:
     """Addresses and the script, kept with the task: a resume elsewhere must not change them."""
     chosen = order.settings
     options = {"script": order.script} if order.script else {}
+    options |= own_tools.kept_as(tuple(dict.fromkeys((*chosen.tools, *order.tools))))
+    options |= mcp_servers.kept_as(tuple(dict.fromkeys((*chosen.mcp, *order.mcp))))
     others = (*chosen.fallbacks, chosen.embedder)
     for name in filter(None, (provider, *(full.partition("/")[0] for full in others))):
         address = chosen.address(name, os.environ)
@@ -209,7 +246,7 @@ def drive(desk: Desk, task_id: str, run: Run) -> Ended:
         check_credits(desk, _limits(state, run), state.created.account, model)
         # What came before this process held the task is old; of a new task, nothing is.
         seen = len(log) if created_here is None else 1
-        _take_up(desk, task_id, seen, list(_changes(state, run, world.provider)))
+        _take_up(desk, task_id, seen, list(_changes(state, run, world)))
         ended = asyncio.run(_drive(task_id, world, 0 if len(log) == 1 else len(log)))
         ended_for_good = ended.state.status in FINAL
     finally:
@@ -229,8 +266,9 @@ def _take_up(desk: Desk, task_id: str, seen: int, changes: Sequence[e.Event]) ->
         seen += len(news)
 
 
-def _changes(state: State, run: Run, provider: Provider) -> Iterable[e.Event]:
+def _changes(state: State, run: Run, world: World) -> Iterable[e.Event]:
     """What the user changes by resuming, as events."""
+    provider = world.provider
     limits = _limits(state, run)
     if limits != state.limits:
         yield e.LimitChanged(limits, "resume")
@@ -241,7 +279,11 @@ def _changes(state: State, run: Run, provider: Provider) -> Iterable[e.Event]:
     if policy is not None:
         own = options_of(_kept_options(state.created), provider.name)
         policy = context(policy, provider.name, provider.model, own.get("base_url", ""))
-    yield e.Resumed(os.getpid(), run.on_unknown, name, model, run.approve, fallbacks, policy)
+    sandbox = run.sandbox if run.sandbox != state.sandbox else None
+    yield e.Resumed(
+        os.getpid(), run.on_unknown, name, model, run.approve, fallbacks, policy, sandbox,
+        world.enforced,
+    )  # fmt: skip
 
 
 def _limits(state: State, run: Run) -> Limits:
@@ -270,14 +312,24 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         if address:  # else its key would go to its usual server and not to the configured one
             options.setdefault(f"{other}:base_url", address)
     counters, policy = Counters(desk), run.context or state.policy
+    brought = own_tools.kept(created.options) if run.tools is None else run.tools
+    sandbox = fenced(run.sandbox or state.sandbox, desk)
+    approve = run.approve or state.approve
+    made = tools(approve, sandbox, brought)
+    sources = mcp_servers.sources(created, run.mcp, desk.home, sandbox, approve, run.complain)
+    belt = Toolbelt(
+        made, created.cwd, sources,
+        max_concurrent=run.max_concurrent, concurrency=run.concurrency,
+    )  # fmt: skip
     own = options_of(options, name)
     first = mind(name, model, limits, own, run.prices, counters=counters)
+    redactor = secrets.redactor(os.environ, mcp_servers.words_of(sources))
     return World(
         desk.store,
         first.provider,
         first.pricer,
         first.counter,
-        Toolbelt(tools(run.approve or state.approve), created.cwd),
+        belt,
         SystemClock(),
         (*run.listeners, ledger(desk, run.ledger), counters),
         run.ask,
@@ -293,21 +345,18 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         # "The same as 5 s ago" would make each request another one.
         lookup_ttl_ms=None if created.reuse else run.lookup_ttl_ms,
         custom=registry.context_policy(policy.name),
-        relevance=_relevance(run.embedder, policy, limits, options, run.prices),
+        redactor=redactor,
+        rules=_rules(desk, created, run),
+        enforced=confinement(made, created.cwd),
+        relevance=make_relevance(run.embedder, policy, limits, options, run.prices, redactor.text),
     )
 
 
-def _relevance(
-    embedder: str,
-    policy: ContextPolicy,
-    limits: Limits,
-    options: Mapping[str, str],
-    prices: Mapping[str, Any],
-) -> Relevance | None:
-    """Only the policy "window" asks what is near in meaning."""
-    if not embedder or policy.name != "window":
-        return None
-    return make_relevance(embedder, limits, options, prices)
+def _rules(desk: Desk, created: e.TaskCreated, run: Run) -> tuple[Rule, ...]:
+    """Permissions: the task's own, those in force today, and what was answered with "always"."""
+    stored = permissions.stored(desk.store.connection, created.cwd)
+    always = (parse_rule(each.rule, "allow", "always") for each in stored)
+    return (*created.rules, *run.rules, *always)
 
 
 def _kept_options(created: e.TaskCreated) -> dict[str, str]:

@@ -12,15 +12,25 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agentctl import counting, pricing, registry
+from agentctl import counting, own_tools, pricing, registry
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.calibrate import Learner
 from agentctl.core.rows import UsageRow
 from agentctl.core.state import CACHED
-from agentctl.core.values import Approve, ContextPolicy, Limits, Millis, Rates, Shape, Usage
+from agentctl.core.values import (
+    Approve,
+    ContextPolicy,
+    Limits,
+    Millis,
+    Rates,
+    Sandbox,
+    Shape,
+    Usage,
+)
 from agentctl.errors import UnknownPrice, UsageError
 from agentctl.listeners.ledger import LOCK_NAME, LOCK_TIMEOUT_MS, Ledger, Totals
+from agentctl.paths import config_file
 from agentctl.ports import Answer, Counter, Embedder, Locks, Pricer, Provider, Tool
 from agentctl.run.relevance import Relevance
 from agentctl.run.world import Mind
@@ -32,6 +42,7 @@ OLLAMA_WINDOW_TOKENS = 32_768
 """Taken for the window of a local model unless Ollama's own OLLAMA_CONTEXT_LENGTH names another."""
 OPENAI_CACHE_MS = 1_800_000
 """From GPT-5.6 on a beginning is kept for half an hour, as OpenAI's guide to caching says."""
+UNCONFINED = Sandbox("off")
 MADE_UP = ("offline", "scripted")
 """Providers whose token numbers nobody counted: nothing is to be learned from them."""
 
@@ -285,17 +296,25 @@ def fallback_minds(
 
 
 def make_relevance(
-    name: str, limits: Limits, options: Mapping[str, str], prices: Mapping[str, Rates]
-) -> Relevance:
+    name: str,
+    policy: ContextPolicy,
+    limits: Limits,
+    options: Mapping[str, str],
+    prices: Mapping[str, Rates],
+    redact: Callable[[str], str] = str,
+) -> Relevance | None:
     """What tells by the embedder "provider/model" which old turns are near in meaning.
 
     `options` are those of all providers. Raises ProviderError and UsageError.
     """
+    if not name or policy.name != "window":  # nothing else asks what is near in meaning
+        return None
     provider, _, model = name.partition("/")
     own = options_of(options, provider)
     embedder: Embedder = registry.load(registry.EMBEDDERS, provider, "embedder")(model, own)
     pricer = pricer_of(embedder, limits, own, prices, embeds=True)
-    return Relevance(embedder, pricer, counting.counter(provider, embedder.model))
+    counter = counting.counter(provider, embedder.model)
+    return Relevance(embedder, pricer, counter, redact=redact)
 
 
 def options_of(options: Mapping[str, str], provider: str) -> Mapping[str, str]:
@@ -308,10 +327,36 @@ def options_of(options: Mapping[str, str], provider: str) -> Mapping[str, str]:
     }
 
 
-def tools(approve: Approve) -> list[Tool]:
-    """Every built-in tool; a read-only run is not even told of those that change something."""
-    made: list[Tool] = [registry.load(registry.TOOLS, name, "tool")() for name in registry.TOOLS]
+def tools(approve: Approve, sandbox: Sandbox = UNCONFINED, own: Sequence[str] = ()) -> list[Tool]:
+    """Every built-in tool, and those of `own`, which are entries of `own_tools`.
+
+    A read-only run is not even told of those that change something. Raises UsageError for own tools
+    that cannot be had.
+    """
+    made: list[Tool] = []
+    for name in registry.TOOLS:
+        kind = registry.load(registry.TOOLS, name, "tool")
+        made.append(kind(policy=sandbox))
+    for brought in own_tools.load(own):
+        if hasattr(brought.tool, "confine"):
+            brought.tool.confine(sandbox)
+        made.append(brought.tool)
+    made = own_tools.settled(made)
     return [tool for tool in made if approve != "read-only" or not tool.spec.changes]
+
+
+def confinement(made: Sequence[Tool], cwd: str) -> str:
+    """Say what confines commands; empty: nothing runs any. Raises UsageError for "strict"."""
+    found: Any = next((tool for tool in made if tool.spec.name == "run_shell"), None)
+    return "" if found is None else str(found.confinement(cwd))
+
+
+def fenced(sandbox: Sandbox, desk: Desk) -> Sandbox:
+    """The same, with our own state and settings out of sight."""
+    settings = Path(config_file(os.environ))
+    # One that was named may lie anywhere, also in the workspace: only that file is ours then.
+    own = (str(desk.home), str(settings if os.environ.get("AGENTCTL_CONFIG") else settings.parent))
+    return replace(sandbox, hidden=own)
 
 
 def ledger(desk: Desk, path: Path) -> Ledger:

@@ -135,4 +135,14 @@ class ProviderError(AgentctlError):
 
 
 class ToolError(AgentctlError):
-    """A tool failed in a way that the model should hear about."""
+    """A tool failed in a way that the model should hear about.
+
+    `retriable` says that the same call may succeed in a moment, and that this one has done nothing.
+    """
+
+    def __init__(
+        self, what: str, *, kept: str = "", next_step: str = "", retriable: bool = False
+    ) -> None:
+        """Keep what the tool belt must know besides the words."""
+        super().__init__(what, kept=kept, next_step=next_step)
+        self.retriable = retriable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -105,6 +105,35 @@ class Embedder(Protocol):
         ...
 
 
+CallInner = Callable[[str, str], Awaitable["ToolResult"]]
+"""Takes a tool's name and its arguments as JSON text; raises ToolError for what is refused."""
+
+
+class Pool(Protocol):
+    """Things of one kind that calls share, e.g. connections: made when needed, kept for a while."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Any]:
+        """Hold one within the block. Raises ToolError if none is free in time."""
+        ...
+
+
+class Resources(Protocol):
+    """What the tools of a run share, by name; closed when the run ends, the last one first."""
+
+    def pool(
+        self,
+        name: str,
+        make: Callable[[], Awaitable[Any]],
+        close: Callable[[Any], Awaitable[None]],
+        *,
+        size: int = 5,
+        idle_ms: Millis = 60_000,
+        acquire_ms: Millis = 10_000,
+    ) -> Pool:
+        """Return the pool of this name; the first who asks says how it is made and how large."""
+        ...
+
+
 class ToolContext(Struct, frozen=True):
     """What a tool may know of the run it works in."""
 
@@ -117,6 +146,13 @@ class ToolContext(Struct, frozen=True):
     """The whole text of a stored output by its id, or None."""
     earlier: Lookup | None = None
     """The result of the same call before, which may be given again if its proof still holds."""
+    key: str = ""
+    """The same for every attempt of this call, also after a resume, and of no other call: what a
+    service takes to know a request that it has already carried out."""
+    call: CallInner | None = None
+    """Makes another tool act on behalf of this call, in the log below it; None: nothing does."""
+    resources: Resources | None = None
+    """What the tools of this run share."""
 
 
 class ToolResult(Struct, frozen=True):
@@ -150,8 +186,49 @@ class Tool(Protocol):
 
 
 @runtime_checkable
+class LivingTool(Tool, Protocol):
+    """A tool that must be made ready before its first call of a run. `close` is its stop."""
+
+    async def start(self, resources: Resources) -> None:
+        """Make ready. Raises ToolError: then the run goes on without the tool, and says so."""
+        ...
+
+    async def health(self) -> str:
+        """Return what is wrong with it, or an empty string. Must answer within a second or two."""
+        ...
+
+
+class ToolSource(Protocol):
+    """Tools that come together from elsewhere, e.g. those of a server."""
+
+    name: str
+
+    async def open(self, changed: Callable[[], None], emit: Emit) -> Sequence[Tool]:
+        """Start it and return its tools; `changed` may be called when they are others later.
+
+        `emit` takes what it says of itself, a line at a time. Raises ToolError.
+        """
+        ...
+
+    async def tools(self) -> Sequence[Tool]:
+        """Return its tools as they are now. Raises ToolError."""
+        ...
+
+    async def health(self) -> str:
+        """Return what is wrong with it, or an empty string."""
+        ...
+
+    async def close(self) -> None:
+        """End it and all that it started. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
 class BatchTool(Tool, Protocol):
     """A tool that only looks, and does so for several calls at once more cheaply than for each."""
+
+    at_once: int
+    """So many of them it has under way at the same time: as many must be allowed to run at once."""
 
     def run_many(
         self, calls: Sequence[tuple[str, ToolContext]], timeout_ms: Millis
@@ -221,8 +298,9 @@ class Clock(Protocol):
 NO_GATE = Gate()
 """Lets everything pass."""
 
-Ask = Callable[[ToolCall, ToolSpec, bool], Awaitable[str]]
-"""Asks the user about one call. Answers "once", "always" or "no"; when the last argument says that
+Ask = Callable[[ToolCall, ToolSpec, bool, str], Awaitable[str]]
+"""Asks the user about one call. Answers "once", "task" (this tool, in this task), "always" (store
+the rule that the last argument is, if it is not empty) or "no"; when the third argument says that
 the call may have run already: "once" (run it again), "skip" or "tell" (the model)."""
 
 

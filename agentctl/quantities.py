@@ -14,6 +14,7 @@ MAX_DOLLARS = 1_000_000
 MAX_COUNT = 10**12
 MAX_MS = 366 * 24 * 3_600_000
 MAX_MODELS = 20
+MAX_TEXTS = 1_000
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 Reader = Callable[[object], object]
@@ -124,6 +125,26 @@ def name(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
         raise ValueError(f"{shown(value)} is not a name of 1 to 64 letters, digits, dots, - or _")
     return value
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """Read a list of texts of one line each, or one of them."""
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"{shown(value)} is not a list of texts")
+    if len(values) > MAX_TEXTS:
+        raise ValueError(f"there are {len(values)}, more than {MAX_TEXTS}")
+    read = text(40_000)
+    return tuple(str(read(part)) for part in values if part != "")
+
+
+def hosts(value: object) -> tuple[str, ...]:
+    """Read a list of `host` or `host:port`; IPv6 addresses stand in brackets."""
+    found = texts(value)
+    for each in found:
+        if not re.fullmatch(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?", each):
+            raise ValueError(f"{shown(each)} is neither a host nor host:port")
+    return tuple(each.lower() for each in found)
 
 
 def models(value: object) -> tuple[str, ...]:

@@ -94,12 +94,61 @@ def context_policy(name: str, flag: str = "--context") -> Callable[..., object] 
 
 
 def _policies() -> dict[str, set[EntryPoint]]:
-    """What is installed, by name; a name that could not be typed, or means another, is left out."""
-    from importlib.metadata import entry_points  # slow, and few name a policy of their own
+    """What is installed, by name; a name that means another policy is left out."""
+    found = _installed(CONTEXT_POLICIES)
+    return {name: found[name] for name in found if name not in (*POLICIES, "all")}
+
+
+# --- tools of installed packages ----------------------------------------------------------------
+
+TOOLS_OF_PACKAGES = "agentctl.tools"
+"""The entry-point group. What it names is a tool, a list of tools or a module with tools."""
+
+
+def installed_tools() -> dict[str, str]:
+    """Names under which installed packages bring tools, with the packages; nothing is loaded."""
+    found = _installed(TOOLS_OF_PACKAGES)
+    return {name: ", ".join(sorted(map(_package, found[name]))) for name in sorted(found)}
+
+
+def installed_tool(name: str) -> tuple[object, str]:
+    """Load what a package brings under this name; with the package. Raises UsageError."""
+    found = _installed(TOOLS_OF_PACKAGES)
+    if name not in found:
+        known = f"There are: {', '.join(sorted(found))}. " if found else ""
+        raise UsageError(
+            f"No installed package brings tools named {name!r}.",
+            next_step=f"{known}Install the package, or name a file: --tools FILE.py",
+        )
+    if len(found[name]) > 1:
+        packages = ", ".join(sorted(map(_package, found[name])))
+        raise UsageError(
+            f"More than one package brings tools named {name!r}: {packages}.",
+            next_step="Remove one of them.",
+        )
+    (point,) = found[name]
+    try:
+        return point.load(), _package(point)
+    except UsageError:  # of the decorator `tool`, and clear enough
+        raise
+    except (Exception, SystemExit) as error:  # foreign code runs when it is loaded
+        raise UsageError(
+            f"The tools {name!r} of package {_package(point)} cannot be loaded: "
+            f"{type(error).__name__}: {error}.",
+            next_step="Mend or remove that package, or do without it.",
+        ) from error
+
+
+# --- entry points -------------------------------------------------------------------------------
+
+
+def _installed(group: str) -> dict[str, set[EntryPoint]]:
+    """What is installed, by name; a name that could not be typed is left out."""
+    from importlib.metadata import entry_points  # slow, and few name anything of this kind
 
     found: dict[str, set[EntryPoint]] = {}
-    for point in entry_points(group=CONTEXT_POLICIES):
-        if point.name not in (*POLICIES, "all") and _is_name(point.name):
+    for point in entry_points(group=group):
+        if _is_name(point.name):
             found.setdefault(point.name, set()).add(point)
     return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from agentctl import settings_files, settings_tables, trust
-from agentctl.core.values import Breaker
+from agentctl.core.values import Breaker, Rule
 from agentctl.errors import AgentctlError, ConfigError, StoreError, UsageError
 from agentctl.paths import config_file, state_home, user_home
 from agentctl.settings_keys import KEYS, LIMIT_TABLES, TABLES, Key
@@ -64,6 +64,7 @@ def here() -> Path:
         ) from error
 
 
+FOLDERS = frozenset({"sandbox_writable", "sandbox_readable"})
 _Given = tuple[str, object, str]
 """Name, value and origin of a setting."""
 
@@ -86,6 +87,8 @@ def _from_flags(flags: Mapping[str, object], cwd: Path) -> list[_Given]:
         value = read_flag(name, raw)
         if name == "ledger":
             value = _absolute(str(value), cwd)
+        elif name in FOLDERS and isinstance(value, tuple):
+            value = tuple(_absolute(each, cwd) for each in value)
         found.append((name, value, "flag"))
     return found
 
@@ -101,6 +104,9 @@ class _Found:
         self.tiers: dict[str, settings_tables.Tier] = {}
         self.untrusted_tiers: dict[str, Path] = {}
         self.accounts: dict[str, settings_tables.Account] = {}
+        self.rules: list[Rule] = []
+        self.tools: list[str] = []
+        self.mcp: list[str] = []
         self.tier_where = ""
         self.origins = dict.fromkeys([*KEYS, *TABLES], "default")
         self.warnings: list[str] = []
@@ -122,6 +128,8 @@ class _Found:
             value = file.value((name,), raw, key.read, key.instead)
             if name == "ledger":
                 value = _absolute(str(value), file.path.parent)
+            elif name in FOLDERS:
+                value = tuple(_absolute(each, file.path.parent) for each in value)
             if not trusted and (key.weight == "trusted" or not _is_open_word(key, value)):
                 ignored.append(name)
             elif not trusted and key.weight == "tighter" and self._is_looser(key, value):
@@ -134,13 +142,24 @@ class _Found:
                     self.tier_where = file.where("tier")
         tiers, accounts = settings_tables.tiers(file), settings_tables.accounts(file)
         tables = settings_tables.tables(file)
+        tools = settings_tables.own_tools(file)
+        mcp = settings_tables.mcp_files(file)
+        source = "user" if file.path == self.user_path else "project"
+        rules = settings_tables.permissions(file, source)
+        # What denies or asks makes nothing looser, whoever wrote it.
+        self.rules += [rule for rule in rules if trusted or rule.effect != "allow"]
         if trusted:
             self.tiers |= tiers
             self.accounts |= accounts
             self.origins |= dict.fromkeys(file.tables, str(file.path))
             self._take_tables(tables, str(file.path))
+            self._take_tools(file, tools)
+            # What a project names counts only as it was when the project was trusted.
+            mark = "" if file.path == self.user_path else trust.MARK
+            self.mcp += [mark + path for path in mcp if mark + path not in self.mcp]
         else:
-            ignored += file.tables
+            kept = {"permissions"} if all(rule.effect != "allow" for rule in rules) else set()
+            ignored += [name for name in file.tables if name not in kept]
             self.untrusted_tiers = dict.fromkeys(tiers, file.path)
         self._warn(file.path, ignored, looser)
 
@@ -173,8 +192,12 @@ class _Found:
             prices=self.tables["prices"],
             calls_per_minute=self.tables["rates"],
             timeouts_ms=self.tables["timeouts"],
+            concurrency=self.tables["concurrency"],
             breaker=Breaker(**self.tables["circuit"]),
             credits=self.tables["credits"],
+            permissions=tuple(self.rules),
+            tools=tuple(self.tools),
+            mcp=tuple(self.mcp),
             origins=self.origins,
             warnings=self.warnings,
             state_home=str(self.home),
@@ -189,6 +212,12 @@ class _Found:
             self.origins[table] = origin
             for name in entries:
                 self.origins[f"{table}.{name}"] = origin
+
+    def _take_tools(self, file: settings_files.SettingsFile, tools: Iterable[str]) -> None:
+        """A project's tools come after the user's own."""
+        self.tools += [entry for entry in tools if entry not in self.tools]
+        for name in file.tables.get("tools", {}):
+            self.origins[f"tools.{name}"] = str(file.path)
 
     def _unknown_tier(self, name: str) -> AgentctlError:
         origin = self.origins["tier"]

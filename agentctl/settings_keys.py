@@ -12,6 +12,7 @@ Weight = Literal["open", "tighter", "trusted"]
 """What a project's file may do before it is trusted: set it; only tighten it; nothing."""
 
 APPROVE_STRICTNESS = {"auto": 0, "ask": 1, "never": 2, "read-only": 2}
+SANDBOX_STRICTNESS = {"off": 0, "auto": 1, "workspace": 2, "read-only": 3, "strict": 3}
 # A task that waits goes on spending unasked when the window opens.
 ON_LIMIT_STRICTNESS = {"wait": 0, "pause": 1, "fail": 1}
 
@@ -32,6 +33,7 @@ class Key(NamedTuple):
 
 
 _COUNT = quantities.or_none(quantities.count(0))
+_FOLDERS = 'Write folders, e.g. ["../shared"].'
 _TOKENS = "Write a number of tokens, e.g. 100000"
 _CREDITS = "Write a whole number, e.g. 500, or none."
 
@@ -74,6 +76,23 @@ KEYS: dict[str, Key] = {
         "tighter",
         APPROVE_STRICTNESS,
     ),
+    "sandbox": Key(
+        "sandbox_mode",
+        quantities.choice(tuple(SANDBOX_STRICTNESS)),
+        f"Write {', '.join(SANDBOX_STRICTNESS)}.",
+        "AGENTCTL_SANDBOX",
+        "tighter",
+        SANDBOX_STRICTNESS,
+    ),
+    "sandbox_network": Key("sandbox_network", quantities.yes_no, "Write true or false."),
+    "sandbox_writable": Key("sandbox_writable", quantities.texts, _FOLDERS),
+    "sandbox_readable": Key("sandbox_readable", quantities.texts, _FOLDERS),
+    "tool_variables": Key(
+        "tool_variables", quantities.texts, 'Write names of variables, e.g. ["CI", "NPM_CONFIG_*"].'
+    ),
+    "http_allowed": Key(
+        "http_allowed", quantities.hosts, 'Write e.g. ["127.0.0.1:8000", "intranet.example"].'
+    ),
     "context": Key(
         "context_policy",
         quantities.name,
@@ -111,6 +130,9 @@ KEYS: dict[str, Key] = {
         "tighter",
     ),
     "attempts": Key("attempts", quantities.count(1), "Write 1 or more.", "", "tighter"),
+    "max_concurrent_tools": Key(
+        "max_concurrent_tools", quantities.count(1), "Write 1 or more.", "", "tighter"
+    ),
     "max_credits": Key("max_credits", _COUNT, _CREDITS, "", "tighter"),
     "max_credits_step": Key("max_credits_step", _COUNT, _CREDITS, "", "tighter"),
     "on_limit": Key(
@@ -178,6 +200,7 @@ TIER_KEYS = (
 LIMIT_TABLES = {
     "rates": 'Write e.g. http = 60 (calls a minute) below [rates], or http = "none".',
     "timeouts": 'Write e.g. http = "15s" below [timeouts].',
+    "concurrency": 'Write e.g. shell = 1 (calls at once), or shell = "none", below [concurrency].',
     "circuit": 'Write failures = 5, window = "60s" or reset = "30s" below [circuit].',
     "credits": 'Write e.g. http_get = 1 or "openai/my-model" = 20 below [credits].',
 }
@@ -187,6 +210,11 @@ TABLES = {
     "prices": 'Write [prices."provider/model"] and below it input = 1.25, output = 10 (dollars per '
     "million tokens); cache_read and cache_write may follow.",
     **LIMIT_TABLES,
+    "permissions": 'Write e.g. allow = ["run_shell: git status *"] below [permissions]; ask '
+    "and deny are written alike.",
+    "mcp": 'Write files = [".mcp.json"] below [mcp], or [mcp.servers.NAME] and below it command '
+    "or url, as docs/mcp.md says.",
+    "tools": 'Write files = ["tools.py"] or installed = ["NAME"] below [tools].',
     "accounts": 'Write [accounts.NAME] and below it tier = "pro".',
     "tiers": "Write [tiers.NAME] and below it limits, e.g. max_cost = 1.00.",
 }

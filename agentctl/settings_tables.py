@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from agentctl import quantities
-from agentctl.core.values import CALLS_PER_MINUTE, Rates
+from agentctl.core.values import CALLS_PER_MINUTE, Effect, Rates, Rule
 from agentctl.errors import ConfigError
 from agentctl.settings_files import SettingsFile, closest
 from agentctl.settings_keys import KEYS, LIMIT_TABLES, TABLES, TIER_KEYS
@@ -19,12 +21,20 @@ Tables = dict[str, dict[str, Any]]
 _PRICES = ("input", "output", "cache_read", "cache_write")
 _RATE = quantities.or_none(quantities.count(0))
 _TIME = quantities.at_least(1, quantities.duration_ms)
+_BY_CATEGORY = {
+    "rates": _RATE,
+    "timeouts": _TIME,
+    "concurrency": quantities.or_none(quantities.count(1)),
+}
+"""How the entries of tables by category are read."""
 _CIRCUIT: dict[str, tuple[str, quantities.Reader]] = {
     "failures": ("failures", quantities.count(1)),
     "window": ("window_ms", _TIME),
     "reset": ("reset_ms", _TIME),
 }
 """Name in a file to field of values.Breaker."""
+RULE_HINT = 'Write e.g. "run_shell: git status *" or "write_file: src/**".'
+EFFECTS: tuple[Effect, ...] = ("allow", "ask", "deny")
 _TYPO = 0.75
 """A category as like a known one as this is taken for a typing mistake of it."""
 
@@ -54,6 +64,66 @@ def tables(file: SettingsFile) -> Tables:
     if "prices" in file.tables:
         found["prices"] = _prices(file)
     return found
+
+
+def permissions(file: SettingsFile, source: str) -> tuple[Rule, ...]:
+    """Return the rules of a file. Raises ConfigError."""
+    table = file.tables.get("permissions", {})
+    if not table:
+        return ()
+    from agentctl.core.permissions import parse_rule  # here, because most files have no rules
+
+    found: list[Rule] = []
+    for name, raw in table.items():
+        place = ("permissions", name)
+        effect = next((each for each in EFFECTS if each == name), None)
+        if effect is None:
+            raise ConfigError(
+                f"{file.where(*place)}: there is no such list.", next_step=TABLES["permissions"]
+            )
+        read = partial(parse_rule, effect=effect, source=source)
+        texts = file.value(place, raw, quantities.texts, TABLES["permissions"])
+        found += [file.value(place, text, read, RULE_HINT) for text in texts]
+    return tuple(found)
+
+
+def own_tools(file: SettingsFile) -> tuple[str, ...]:
+    """Return paths of files with tools, and names of what is installed. Raises ConfigError."""
+    found: list[str] = []
+    for name, raw in file.tables.get("tools", {}).items():
+        place = ("tools", name)
+        if name not in ("files", "installed"):
+            raise ConfigError(
+                f"{file.where(*place)}: there is no such list.", next_step=TABLES["tools"]
+            )
+        read = _tool_file if name == "files" else quantities.name
+        for text in file.value(place, raw, quantities.texts, TABLES["tools"]):
+            value = str(file.value(place, text, read, TABLES["tools"]))
+            folder = file.path.parent.resolve()
+            found.append(str(folder / Path(value).expanduser()) if name == "files" else value)
+    return tuple(found)
+
+
+def mcp_files(file: SettingsFile) -> tuple[str, ...]:
+    """Return paths of files that name MCP servers: this one too, if it does. Raises ConfigError."""
+    found: list[str] = []
+    folder = file.path.parent.resolve()
+    for name, raw in file.tables.get("mcp", {}).items():
+        place = ("mcp", name)
+        if name == "files":
+            texts = file.value(place, raw, quantities.texts, TABLES["mcp"])
+            found += [str(folder / Path(text).expanduser()) for text in texts]
+        elif name == "servers" and isinstance(raw, dict):
+            found.append(str(folder / file.path.name))
+        else:
+            raise ConfigError(f"{file.where(*place)}: not known here.", next_step=TABLES["mcp"])
+    return tuple(found)
+
+
+def _tool_file(value: object) -> object:
+    if not str(value).endswith((".py", ".toml", ".yaml", ".yml")):
+        raise ValueError(f"{quantities.shown(value)} does not end in .py, .toml, .yaml or .yml")
+    return value
 
 
 def tiers(file: SettingsFile) -> dict[str, Tier]:
@@ -142,7 +212,7 @@ def _entry(file: SettingsFile, place: tuple[str, ...]) -> tuple[str, quantities.
                 next_step=f"Did you mean {near[0]}? The known ones: {', '.join(CALLS_PER_MINUTE)}. "
                 "A tool may bring its own, by a name that is less like one of these.",
             )
-    return name, _RATE if table == "rates" else _TIME
+    return name, _BY_CATEGORY[table]
 
 
 def _priced(name: object) -> str:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from agentctl.core.lookups import LOOKUP_TTL_MS
 from agentctl.core.values import (
+    MAX_CONCURRENT,
     Approve,
     Breaker,
     ContextPolicy,
@@ -17,6 +18,9 @@ from agentctl.core.values import (
     Millis,
     OnLimit,
     Rates,
+    Rule,
+    Sandbox,
+    SandboxMode,
 )
 from agentctl.errors import ConfigError
 
@@ -47,6 +51,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_steps: int | None = 100
     timeout_ms: Millis | None = None
     approve: Approve = "ask"
+    sandbox_mode: SandboxMode = "auto"
+    sandbox_network: bool = False
+    sandbox_writable: tuple[str, ...] = ()
+    sandbox_readable: tuple[str, ...] = ()
+    """Absolute paths."""
+    tool_variables: tuple[str, ...] = ()
+    """Of the environment, that tools get besides the usual ones."""
+    http_allowed: tuple[str, ...] = ()
+    """Hosts that http_get may reach although they are not public."""
+    permissions: tuple[Rule, ...] = ()
+    """What calls of tools may do, by whoever wrote it down."""
+    mcp: tuple[str, ...] = ()
+    """Absolute paths of files that name MCP servers, as entries of `mcp_servers`."""
+    tools: tuple[str, ...] = ()
+    """Own tools: absolute paths of files, and names that installed packages have given theirs."""
     context_policy: str | None = None
     """None: window if one of the next three is set, else auto."""
     max_context_tokens: int | None = None
@@ -70,6 +89,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """By category, where it differs from the default."""
     timeouts_ms: dict[str, Millis] = {}
     """By category, where it differs from the default."""
+    max_concurrent_tools: int = MAX_CONCURRENT
+    """Most calls of tools that run at once."""
+    concurrency: dict[str, int | None] = {}
+    """Most that run at once of a category; None or missing: no limit of its own."""
     breaker: Breaker = Breaker()
     credits: dict[str, int] = {}
     """Price of a call in credits, by tool name or "provider/model"."""
@@ -120,6 +143,17 @@ class Settings(Struct, frozen=True, kw_only=True):
             timeouts_ms=self.timeouts_ms,
             breaker=self.breaker,
             given=tuple(field for name, field in _SHARED if self.origins.get(name) == "flag"),
+        )
+
+    def sandbox(self) -> Sandbox:
+        """Return what commands are allowed."""
+        return Sandbox(
+            self.sandbox_mode,
+            self.sandbox_network,
+            self.sandbox_writable,
+            self.sandbox_readable,
+            variables=self.tool_variables,
+            hosts=self.http_allowed,
         )
 
     def context(self) -> ContextPolicy:

@@ -17,6 +17,8 @@ from agentctl.errors import StoreError, UsageError
 
 PROJECT_FILE = ".agentctl.toml"
 MAX_BYTES = 1_000_000
+MARK = "project:"
+"""Before the path of a further file that a project names: see `trusted_file`."""
 
 
 class _Trusted(Struct):
@@ -46,13 +48,29 @@ def trusted(home: Path, folder: Path, data: bytes | None = None) -> bool:
     return listed == digest(data)
 
 
+def trusted_file(home: Path, path: Path, data: bytes) -> bool:
+    """Return whether these bytes of a project's settings, or of a file they name, are trusted.
+
+    Raises StoreError when the list cannot be read.
+    """
+    if path.name == PROJECT_FILE:
+        return trusted(home, path.parent, data)
+    return _read(home).folders.get(str(path.resolve())) == digest(data)
+
+
 def trust(home: Path, folder: Path) -> Path:
-    """Trust a folder's settings file as it is now; return the file. Durable when it returns."""
+    """Trust a folder's settings file as it is now; return the file. Durable when it returns.
+
+    The MCP files that it names are trusted as they are now, too.
+    """
     folder = folder.resolve()
-    found = digest(_project_bytes(folder))
+    data = _project_bytes(folder)
+    found = {str(folder): digest(data)}
+    for path in _named(folder, data):
+        found[str(path.resolve())] = digest(path.read_bytes())
 
     def change(folders: dict[str, str]) -> None:
-        folders[str(folder)] = found
+        folders.update(found)
 
     _change(home, change)
     return folder / PROJECT_FILE
@@ -63,11 +81,28 @@ def untrust(home: Path, folder: Path) -> bool:
     was = str(folder.resolve()) in _read(home).folders
 
     def change(folders: dict[str, str]) -> None:
-        folders.pop(str(folder.resolve()), None)
+        place = folder.resolve()
+        folders.pop(str(place), None)
+        for path in [Path(each) for each in folders]:
+            if path.is_relative_to(place) and path.is_file():
+                folders.pop(str(path))
 
     if was:
         _change(home, change)
     return was
+
+
+def _named(folder: Path, data: bytes) -> list[Path]:
+    """The files of MCP servers that a settings file names, as far as they are there."""
+    import tomllib  # here, because only `trust` needs it
+
+    try:
+        table = tomllib.loads(data.decode()).get("mcp", {})
+        names = table.get("files", []) if isinstance(table, dict) else []
+        found = [folder / Path(each).expanduser() for each in names]
+        return [path for path in found if path.is_file() and path.stat().st_size <= MAX_BYTES]
+    except (ValueError, TypeError, RecursionError):
+        return []  # what is wrong with it is told where it is read as settings
 
 
 def _project_bytes(folder: Path) -> bytes:

@@ -1,10 +1,10 @@
-"""`python -m bench context|guards|report|startup|step`."""
+"""`python -m bench context|guards|report|startup|step|tools`."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import context, guards, report, startup, step
+from bench import context, guards, report, startup, step, tools
 
 COMMANDS = {
     "context": context.main,
@@ -12,6 +12,7 @@ COMMANDS = {
     "report": report.main,
     "startup": startup.main,
     "step": step.main,
+    "tools": tools.main,
 }
 
 if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:

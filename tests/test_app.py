@@ -230,7 +230,8 @@ def test_a_drive_is_recorded_with_its_process_and_ends(desk: Desk, tmp_path: Pat
     done = app.drive(desk, task_id, run(tmp_path))
     assert (done.exit_code, done.state.answer) == (0, "model-x answers")
     log = log_of(desk, task_id)
-    assert log[1] == e.Resumed(os.getpid())
+    assert log[1] == e.Resumed(os.getpid(), enforced=log[1].enforced)
+    assert log[1].enforced.startswith("sandbox: ")
     assert isinstance(log[-1], e.Finished)
     assert not (desk.locks / f"{task_id}.lock").exists(), "an ended task leaves no lock"
 
@@ -241,7 +242,9 @@ def test_changes_of_a_resume_are_recorded_before_it(desk: Desk, tmp_path: Path) 
     app.drive(desk, task_id, changes)
     _, changed, resumed, *_ = log_of(desk, task_id)
     assert changed == e.LimitChanged(Limits(steps=7), "resume")
-    assert resumed == e.Resumed(os.getpid(), "tell", "", "other", "never")
+    assert resumed == e.Resumed(
+        os.getpid(), "tell", "", "other", "never", enforced=resumed.enforced
+    )
 
 
 def abandoned(desk: Desk, what: app.Order) -> str:

@@ -85,7 +85,7 @@ def test_a_masked_output_weighs_its_stub_and_a_dropped_one_nothing():
     log = Log(goal="", policy=ContextPolicy(keep_assistant=1))
     log.answer(Usage(10), "read")
     log.ended(0, "read", 10_000)
-    stub = context.size_bytes(context.stub(Message("tool", "", call_id="c0")))
+    stub = context.size_bytes(context.stub(Message("tool", "x" * 10_000, call_id="c0")))
     log.say(e.ContextPruned(3, 0, ""))
     log.answer(Usage(6 + stub))
     assert log.costs()["read"] == stub

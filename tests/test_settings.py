@@ -244,7 +244,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(place):
         ("model = \n", 1, "not valid TOML"),
         ("model = 'a'\n\nmodel = 'b'\n", 3, "not valid TOML"),
         ("model = 'a'\nmax_cots = 1\n", 2, "max_cots: there is no such setting. Did you mean"),
-        ("[tools]\nshell = true\n", 1, "tools: there is no such setting"),
+        ("[shells]\nshell = true\n", 1, "shells: there is no such setting"),
         ("model = 'a'\nprices = 3", 2, "prices: not a table"),
         ('[prices."openai"]\ninput = 1\noutput = 1', 1, "not a table named provider/model"),
         ('\n[prices."a/b"]\ninput = 1\n', 2, "output is missing"),

@@ -40,6 +40,15 @@ http_get = 3
     )
 
 
+def test_how_many_run_at_once_is_set_in_all_and_by_category(place):
+    place.user_file.write_text(
+        'max_concurrent_tools = 2\n[concurrency]\nshell = 1\nhttp = "none"\ndatabase = 3'
+    )
+    found = place.load()
+    assert found.max_concurrent_tools == 2
+    assert found.concurrency == {"shell": 1, "http": None, "database": 3}
+
+
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
@@ -52,6 +61,9 @@ http_get = 3
         ("[rates]\n'a b' = 1", 2, "'a b' is not a name"),
         ("[timeouts]\nhttp = 0", 2, "timeouts.http: 0 is too small"),
         ("[timeouts]\nhttp = 'none'", 2, "timeouts.http: 'none' is not a duration"),
+        ("[concurrency]\nshell = 0", 2, "concurrency.shell: 0 is less than 1"),
+        ("[concurrency]\nshel = 1", 2, "Did you mean shell?"),
+        ("max_concurrent_tools = 0", 1, "max_concurrent_tools: 0 is less than 1"),
         ("[circuit]\nfailure = 3", 2, "circuit.failure: a circuit has no such setting"),
         ("[circuit]\nfailures = 0", 2, "circuit.failures: 0 is less than 1"),
         ("[circuit]\nreset = 'soon'", 2, "circuit.reset: 'soon' is not a duration"),

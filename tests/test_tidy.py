@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "counting": BASE | {"ranks"},
     "ranks": {"errors", "atomic"},
     **{room: {"errors"} for room in ("core", "paths", "quantities", "atomic", "signals")},
-    **{room: set() for room in ("__init__", "errors")},
+    "__init__": {"errors", "ports", "tools"},  # for a user's own tools, when asked for them
+    "errors": set(),
     "ports": {"errors", "core"},
     "reports": {"core", "ports"},
     "listeners": BASE | {"atomic", "reports"},  # progress shows money as reports do
@@ -37,7 +38,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings_values": {"core", "errors"},
     "settings": {"core", "errors", "paths", "trust"}
     | {"settings_files", "settings_keys", "settings_tables", "settings_values"},
+    "mcp_servers": BASE | {"tools", "trust"},
+    "own_tools": {"errors", "ports", "registry", "tools"},
     "control": BASE | {"paths", "store"},
+    "testing": {"control", "core", "tools"},  # for users' tests: no other room needs it
     "forecast": {"core"},
     "books": {"control", "core", "errors", "forecast", "listeners", "pricing", "registry"}
     | {"reports", "settings", "store"},
@@ -45,8 +49,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "limits_desk": {"control", "core", "errors", "quantities", "settings", "store"},
     "limit_lines": {"control", "core", "limits_desk", "reports", "settings", "store"},
 }
-MAY_IMPORT["assembly"] = BASE | {"control", "counting", "listeners", "pricing"}
-MAY_IMPORT["assembly"] |= {"providers", "registry", "run", "store"}
+MAY_IMPORT["assembly"] = BASE | {"control", "counting", "listeners", "paths", "pricing"}
+MAY_IMPORT["assembly"] |= {"own_tools", "providers", "registry", "run", "store"}
+MAY_IMPORT["tool_desk"] = BASE | {"assembly", "control", "own_tools", "reports", "run"}
+MAY_IMPORT["tool_desk"] |= {"mcp_servers", "secrets", "settings", "store"}
 MAY_IMPORT["app"] = {*MAY_IMPORT, "app"} - {"providers", "tools", "reports", "cost_lines"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT} - {"providers", "tools", "run"}
 CORE_IMPORTS = {"__future__", "collections.abc", "hashlib", "math", "msgspec", "typing"}
@@ -57,6 +63,7 @@ REPORTS_IMPORT = CORE_IMPORTS | {"rich", "datetime", "unicodedata"}
 CORE_IMPORTS |= {"binascii", "re"}  # for secrets: patterns, base64
 LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 LONG = {"agentctl/store/migrations.py m001_first_tables"}  # a schema is a list and never changes
+LONG |= {"agentctl/cli/run.py run", "agentctl/cli/resume.py resume"}  # a parameter for each option
 NO_UNIT = {"timeout", "cost", "max_cost", "duration", "wait", "delay", "budget", "reserve"}
 UNIT_ROOMS = {"core", "run", "store", "ports", "listeners", "providers"}
 PRINTS = {"cli/output.py", "tools/treeworker.py"}  # the latter talks to its parent by stdout

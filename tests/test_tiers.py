@@ -110,6 +110,7 @@ on_limit = "wait"
 wait_in_place = 0
 rates = { ai = 10 }
 timeouts.ai = "11s"
+concurrency = { shell = 1 }
 circuit = { window = "12s" }
 [tiers.all.credits]
 read_file = 13
@@ -134,6 +135,7 @@ read_file = 13
         breaker=Breaker(failures=9, window_ms=12_000),
         credits={"read_file": 13},
     ), "and none of it was given by a flag"
+    assert settings.concurrency == {"shell": 1}
     told = {name for name, origin in settings.origins.items() if origin.endswith("[tiers.all]")}
     assert told >= {*TIER_KEYS, *LIMIT_TABLES}
 

@@ -14,9 +14,11 @@ from agentctl.core.values import ToolCall, ToolSpec
 from agentctl.ports import Ask
 from agentctl.reports.text import visible
 
-ANSWERS = {"y": "once", "yes": "once", "a": "always", "always": "always", "n": "no", "no": "no"}
+ANSWERS = {"y": "once", "yes": "once", "t": "task", "task": "task", "n": "no", "no": "no"}
+ALWAYS = {"a": "always", "always": "always"}
 DOUBTS = {"r": "once", "rerun": "once", "s": "skip", "skip": "skip", "t": "tell", "tell": "tell"}
-SHOWN_CHARS = 600
+HEAD_CHARS, TAIL_CHARS = 3_000, 1_000
+"""Of long arguments: what a command does may stand at its end."""
 
 
 class Display(Protocol):
@@ -39,11 +41,11 @@ def can_ask() -> bool:
 def ask_user(display: Display | None) -> Ask:
     """Return a way to ask that can be cut off: the terminal is read by the event loop."""
 
-    async def ask(call: ToolCall, spec: ToolSpec, in_doubt: bool) -> str:
+    async def ask(call: ToolCall, spec: ToolSpec, in_doubt: bool, rule: str) -> str:
         if display is not None:
             display.suspend()
         try:
-            return await _question(call, in_doubt)
+            return await _question(call, in_doubt, rule)
         finally:
             if display is not None:
                 display.restore()
@@ -51,17 +53,22 @@ def ask_user(display: Display | None) -> Ask:
     return ask
 
 
-async def _question(call: ToolCall, in_doubt: bool) -> str:
+async def _question(call: ToolCall, in_doubt: bool, rule: str) -> str:
     arguments = visible(call.arguments)
-    if len(arguments) > SHOWN_CHARS:
-        hidden = len(arguments) - SHOWN_CHARS
-        arguments = f"{arguments[:SHOWN_CHARS]}… ({hidden} more characters)"
+    hidden = len(arguments) - HEAD_CHARS - TAIL_CHARS
+    if hidden > 0:
+        middle = f"… ({hidden} characters in between are not shown) …"
+        arguments = f"{arguments[:HEAD_CHARS]}{middle}{arguments[-TAIL_CHARS:]}"
     if in_doubt:
         tell(f"This call was cut off and may have happened: {visible(call.name)} {arguments}")
         prompt, answers = "Run it again, skip it, or tell the model? [r/s/T] ", DOUBTS
     else:
         tell(f"The agent wants to call {visible(call.name)} {arguments}")
-        prompt, answers = "Allow it? [y]es / [N]o / [a]lways in this task: ", ANSWERS
+        prompt, answers = "Allow it? [y]es / [N]o / [t]his tool in this task", ANSWERS
+        if rule:
+            tell(f"Always means here, in every task of this folder: allow {visible(rule)}")
+            prompt, answers = f"{prompt} / [a]lways", {**ANSWERS, **ALWAYS}
+        prompt += ": "
     while True:
         with contextlib.suppress(termios.error):
             # What was typed before the question was shown does not answer it.

@@ -39,6 +39,11 @@ COMMANDS: dict[str, str] = {
     "credits set": "limits:set_credits",
     "tokens count": "tokens:count",
     "tokens fetch": "tokens:fetch",
+    "permissions list": "permissions:list_rules",
+    "permissions revoke": "permissions:revoke",
+    "tools list": "tools:list_tools",
+    "tools show": "tools:show_tool",
+    "tools call": "tools:call_tool",
     "info": "info:info",
     "trust": "info:trust",
     "untrust": "info:untrust",
@@ -48,9 +53,11 @@ GROUPS = {
     "costs": "What model calls cost.",
     "limits": "Limits, their use, and changing those of a task.",
     "credits": "Prepaid credits of accounts.",
+    "permissions": "What calls of tools may do, and answers that were stored.",
     "tokens": "How many tokens a text is.",
+    "tools": "The tools that a run here would have.",
 }
-DEFAULTS = {"limits": "show", "credits": "show"}
+DEFAULTS = {"limits": "show", "credits": "show", "permissions": "list"}
 """What a group does where none of its commands is named."""
 NEGATIVE = frozenset({"credits add"})
 """Commands whose argument may be a number below 0, which looks like an option."""

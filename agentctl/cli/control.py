@@ -40,6 +40,9 @@ def show_task(
     duplicates: Annotated[
         bool, typer.Option("--duplicates", help="Show what it looked up more than once.")
     ] = False,
+    tools: Annotated[
+        bool, typer.Option("--tools", help="Show how its tools did: calls, failures, times.")
+    ] = False,
     output: Annotated[
         str | None,
         typer.Option(metavar="REF", help="Print a tool's whole output, by hash or call id."),
@@ -55,6 +58,11 @@ def show_task(
         from agentctl.cli.duplicates import show_duplicates  # only here
 
         show_duplicates(task, json=json)
+        return
+    if tools:
+        from agentctl.cli.tool_metrics import show_metrics  # only here
+
+        show_metrics(task, json=json)
         return
     if tokens:
         from agentctl.cli.tokens import show_tokens  # only here

@@ -32,6 +32,7 @@ CHOICES = (
     "context",
     "system",
     "approve",
+    "sandbox",
     "no_cache",
     "reuse",
 )
@@ -90,6 +91,22 @@ Tier = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set
 Cwd = Annotated[
     str | None, typer.Option(metavar="DIR", help="The workspace; default: this folder.")
 ]
+Sandbox = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|off|read-only|workspace|strict", help="What confines commands of tools."
+    ),
+]
+SandboxNetwork = Annotated[
+    bool, typer.Option("--sandbox-network", help="Let confined commands use the network.")
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(metavar="RULE", help="Allow calls, e.g. 'run_shell: git status *'."),
+]
+Deny = Annotated[
+    list[str] | None, typer.Option(metavar="RULE", help="Deny calls, e.g. 'write_file: .env*'.")
+]
 NoSummaries = Annotated[
     bool, typer.Option("--no-summaries", help="Never ask the model to sum up what is left out.")
 ]
@@ -104,6 +121,24 @@ Context = Annotated[
 System = Annotated[str | None, typer.Option(metavar="TEXT", help="Added to the system prompt.")]
 Script = Annotated[
     str | None, typer.Option(metavar="FILE", help="Turns for the scripted provider.")
+]
+Tools = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tools",
+        metavar="FILE.py|NAME",
+        help="Tools of your own, or of an installed package; more than once.",
+        show_default=False,
+    ),
+]
+Mcp = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mcp",
+        metavar="FILE",
+        help="MCP servers, by the usual mcpServers JSON; more than once.",
+        show_default=False,
+    ),
 ]
 Approve = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentctl.errors import AgentctlError
-from agentctl.reports.text import visible
+from agentctl.reports.text import visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -38,7 +38,8 @@ def say_json(value: Any) -> None:
     import json  # here, because most commands print no JSON
 
     with _told():
-        sys.stdout.write(json.dumps(value, ensure_ascii=not _utf8(), separators=(",", ":")) + "\n")
+        text = json.dumps(value, ensure_ascii=not _utf8(), separators=(",", ":"))
+        sys.stdout.write(visible_json(text) + "\n")
         sys.stdout.flush()
 
 

@@ -39,7 +39,13 @@ def run(
     no_rules: o.NoRules = False,
     no_summaries: o.NoSummaries = False,
     approve: o.Approve = None,
+    allow: o.Allow = None,
+    deny: o.Deny = None,
+    sandbox: o.Sandbox = None,
+    sandbox_network: o.SandboxNetwork = False,
     script: o.Script = None,
+    tools: o.Tools = None,
+    mcp: o.Mcp = None,
     allow_unpriced: o.AllowUnpriced = None,
     no_cache: o.NoCache = None,
     reuse: o.Reuse = None,
@@ -53,6 +59,7 @@ def run(
     flags = o.picked(locals(), (*o.LIMITS, *o.CHOICES))
     flags["rules"] = False if no_rules else None
     flags["summaries"] = False if no_summaries else None
+    flags["sandbox_network"] = True if sandbox_network else None
     from agentctl.cli.session import Screen, run_goal  # the runner and all that it needs
 
     return run_goal(
@@ -61,7 +68,10 @@ def run(
         cwd=cwd,
         name=name,
         script=script,
+        tools=tools or (),
+        mcp=mcp or (),
         flags=flags,
+        rules={"allow": allow or (), "deny": deny or ()},
         estimate=estimate,
         screen=Screen(json=json, quiet=quiet, verbose=verbose, output=output),
     )

@@ -10,14 +10,16 @@ from typing import Any
 
 from msgspec import Struct
 
-from agentctl import app, settings, signals
+from agentctl import app, mcp_servers, own_tools, settings, signals
 from agentctl.cli.approval import ask_user, can_ask
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
 from agentctl.cli.output import console, paragraphs, say, say_json, tell
 from agentctl.cli.tokens import ratio
 from agentctl.control import Desk
+from agentctl.core.permissions import parse_rule
 from agentctl.core.state import fold
+from agentctl.core.values import Effect, Rule
 from agentctl.errors import EXIT_CODES, AgentctlError, NotResumable, TaskBusy, UsageError
 from agentctl.listeners.jsonl import JsonLines
 from agentctl.listeners.progress import Progress
@@ -41,15 +43,18 @@ def run_goal(
     cwd: str | None,
     name: str,
     script: str | None,
+    tools: Sequence[str],
+    mcp: Sequence[str],
     flags: Mapping[str, object],
+    rules: Mapping[str, Sequence[str]],
     estimate: bool,
     screen: Screen,
 ) -> int:
     """Create a task and drive it, or only say what it may cost; return the exit code."""
-    workspace = _workspace(cwd)
-    chosen = settings.load(flags, env=os.environ, cwd=workspace)
+    folder = workspace(cwd)
+    chosen = settings.load(flags, env=os.environ, cwd=folder)
     if script and not chosen.provider:
-        chosen = settings.load({**flags, "provider": "scripted"}, env=os.environ, cwd=workspace)
+        chosen = settings.load({**flags, "provider": "scripted"}, env=os.environ, cwd=folder)
     for warning in chosen.warnings:
         tell(f"Note: {warning}")
     if estimate:
@@ -59,9 +64,12 @@ def run_goal(
     order = app.Order(
         goal=read_goal(goal, file),
         settings=chosen,
-        cwd=workspace,
+        cwd=folder,
         name=name,
         script=str(Path(script).resolve()) if script else "",
+        tools=own_tools.entries(tools, settings.here()),
+        mcp=mcp_servers.entries(mcp, settings.here()),
+        rules=_rules(rules),
     )
     _check_output(screen)
     with Desk() as desk:
@@ -79,7 +87,11 @@ def resume_tasks(
     model: str,
     fallback: str | None,
     approve: str | None,
+    rules: Mapping[str, Sequence[str]],
+    sandbox: str | None,
     context: str | None,
+    tools: Sequence[str],
+    mcp: Sequence[str],
     no_cache: bool,
     on_unknown: str,
     screen: Screen,
@@ -105,8 +117,15 @@ def resume_tasks(
         "approve": settings.read_flag("approve", approve) if approve else None,
         "fallback": None if fallback is None else settings.read_flag("fallback", fallback),
     }
+    if tools:
+        changes["tools"] = own_tools.entries(tools, settings.here())
+    if mcp:
+        changes["mcp"] = mcp_servers.entries(mcp, settings.here())
     if no_cache:
         changes["lookup_ttl_ms"] = None
+    if sandbox:
+        changes["sandbox"] = settings.read_flag("sandbox", sandbox)
+    changes["rules"] = _rules(rules)
     if context:
         changes["context"] = settings.read_flag("context", context)
     with Desk() as desk:
@@ -121,11 +140,30 @@ def _resume(desk: Desk, task_id: str, screen: Screen, changes: Mapping[str, Any]
     created = fold(desk.store.read(task_id)[:1]).created
     place = Path(row.cwd) if Path(row.cwd).is_dir() else settings.here()
     begun = {"account": row.account, "tier": created.tier}
-    context = {"context": changes.get("context")}
-    chosen = settings.load(context, env=os.environ, cwd=place, task=begun)
-    if context["context"]:
+    flags = {name: changes.get(name) for name in ("context", "sandbox")}
+    chosen = settings.load(flags, env=os.environ, cwd=place, task=begun)
+    if flags["context"]:
         changes = {**changes, "context": chosen.context()}
+    if flags["sandbox"]:
+        changes = {**changes, "sandbox": chosen.sandbox()}
+    changes = {**changes, "rules": (*changes["rules"], *chosen.permissions)}
     return _drive(desk, task_id, chosen, screen, changes)
+
+
+def _rules(given: Mapping[str, Sequence[str]]) -> tuple[Rule, ...]:
+    """Read --allow and --deny. Raises UsageError."""
+    found: list[Rule] = []
+    effects: tuple[Effect, ...] = ("allow", "deny")
+    for effect in effects:
+        for text in given[effect]:
+            try:
+                found.append(parse_rule(text, effect, "flag"))
+            except ValueError as error:
+                raise UsageError(
+                    f"--{effect}: {error}.",
+                    next_step=f"Write e.g. --{effect} 'run_shell: git status *'",
+                ) from error
+    return tuple(found)
 
 
 def _resume_all(
@@ -174,7 +212,13 @@ def _drive(
         shared=chosen.limits(),
         address=lambda name: chosen.address(name, os.environ),
         embedder=chosen.embedder,
-        **{"lookup_ttl_ms": None if chosen.no_cache else chosen.lookup_ttl_ms, **changes},
+        max_concurrent=chosen.max_concurrent_tools,
+        concurrency=chosen.concurrency,
+        **{
+            "lookup_ttl_ms": None if chosen.no_cache else chosen.lookup_ttl_ms,
+            "rules": chosen.permissions,
+            **changes,
+        },
     )
     with signals.leaving(task_id, tell):
         ended = app.drive(desk, task_id, run)
@@ -230,7 +274,8 @@ def _write_answer(task_id: str, path: Path, answer: str) -> None:
         ) from error
 
 
-def _workspace(cwd: str | None) -> Path:
+def workspace(cwd: str | None) -> Path:
+    """The folder to work in, absolute and links resolved. Raises UsageError."""
     folder = (settings.here() / Path(cwd or ".").expanduser()).resolve()
     if not folder.is_dir():
         raise UsageError(f"--cwd: {folder} is not a folder.", next_step="Name an existing folder.")

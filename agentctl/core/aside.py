@@ -18,8 +18,11 @@ from agentctl.core.limits import ceil_div
 from agentctl.core.state import CACHED, State
 from agentctl.core.values import POLICIES, Message, Quote, View
 
-SUMMARY_TOKENS = 2_000
-"""Most that a summary may have; models need about half of it."""
+SUMMARY_TOKENS = 4_000
+"""Most that a summary may have, reasoning included."""
+SUMMARY_LEAST_TOKENS = 256
+SUMMARY_PERCENT = 25
+"""Of the most to send; what would be less than the least is not worth asking for."""
 WORTH_TOKENS = 3_000
 WORTH_PERCENT = 25
 """Less text than this, and than this part of the most to send, is not worth a call."""
@@ -73,9 +76,12 @@ def summary(state: State, view: View, pruned: ContextPruned) -> ModelAsked | Non
     # What is left must also do for the request after it, which is about half as long.
     both = replace(view, quote=_longer(quote, quote.input_tokens // 2))
     verdict = model_verdict(state, both)
-    if isinstance(verdict, Deny):
+    if isinstance(verdict, Deny) or not _affords_two(state, view):
         return None
-    output_cap = min(verdict, SUMMARY_TOKENS)
+    most_tokens = state.policy.max_tokens * SUMMARY_PERCENT // 100
+    output_cap = min(verdict, SUMMARY_TOKENS, most_tokens)
+    if output_cap < SUMMARY_LEAST_TOKENS:
+        return None
     return ModelAsked(
         state.calls + 1,
         state.provider,
@@ -87,6 +93,21 @@ def summary(state: State, view: View, pruned: ContextPruned) -> ModelAsked | Non
         price_of_model(state),
         (state.said_bytes - state.sent_bytes) * 1000 // view.bytes_per_ktoken,
     )
+
+
+def _affords_two(state: State, view: View) -> bool:
+    """Whether the credits do for a summary and for the request after it."""
+    price = price_of_model(state)
+    most = state.limits.task_credits
+    within = most is None or state.credits_spent + 2 * price <= most
+    return not price or (within and 2 * price <= view.shared.credits_left)
+
+
+def hold_up(state: State, view: View) -> Deny | None:
+    """A refusal that lets the next call go soon anyway: side calls wait for it as steps do."""
+    verdict = model_verdict(state, view)
+    soon = isinstance(verdict, Deny) and (verdict.guard == "rate" or verdict.brief)
+    return verdict if isinstance(verdict, Deny) and soon and verdict.patient else None
 
 
 def embedding(state: State, view: View) -> ModelAsked | None:

@@ -31,7 +31,7 @@ LOOKED_AT_EACH = 800
 """With more messages than this it is looked for only at every second call, and so on: a search
 takes longer then, and a few calls later it pays as much."""
 USED_TURNS = 40
-USED_PERCENT = 36
+USED_PERCENT = 38
 """Turns that were used in the last so many stay whole, up to this share of what shall be left."""
 NOTE_PERCENT = 12
 """Of what shall be left, for the lists of the note on what is dropped."""
@@ -106,12 +106,15 @@ def _wanted(state: State, view: View, tokens: int) -> _Wanted | None:
     if not shape.caches or shape.local or not state.steps:
         return None
     idle_ms = view.now_ms - state.warm_ms
-    if idle_ms > shape.cache_life_ms and tokens > most // 2:
+    # What was answered from memory warms no cache, and is found again only as it was asked.
+    is_cold = idle_ms > shape.cache_life_ms and (state.warm_ms or not state.created.reuse)
+    if is_cold and tokens > most // 2:
         why = "another model is asked" if not state.warm_ms else f"{idle_ms // 60_000} min idle"
         return _Wanted(most // 2, most, f"{due_text}, and no cache is broken: {why}")
     is_time = state.steps % (1 + len(state.messages) // LOOKED_AT_EACH) == 0
     if is_time and tokens * 100 > most * EARLY_PERCENT and _may_pay(state, shape):
-        return _Wanted(tokens // 2, most, due_text, must_pay=True)
+        # A summary of what goes has been paid already: then it goes.
+        return _Wanted(tokens // 2, most, due_text, must_pay=not state.summary_asked)
     return None
 
 
@@ -144,7 +147,8 @@ def _search(state: State, view: View, tokens: int, wanted: _Wanted) -> ContextPr
     if freed_bytes <= 0 or freed_bytes < least_bytes:
         return None
     why = f"{wanted.why}; about {freed_bytes * 1000 // bytes_per_ktoken} are left out"
-    if missed_bytes > allowed_bytes:
+    most_bytes = wanted.most_tokens * bytes_per_ktoken // 1000
+    if missed_bytes > allowed_bytes or left_bytes > most_bytes:
         why += context.TOO_LARGE
     if wanted.must_pay:
         rewritten_bytes = left_bytes - sum(sizes[: context.same(state.sent, sent)])
@@ -247,7 +251,8 @@ class _Search:
             calls = context_words.calls_of(messages)
             note = context_words.note(
                 messages, self._drop, self._stays, state.failed, calls, state.words,
-                summary=state.summary, room_bytes=self._note_bytes,
+                keep_user=state.policy.keep_user, summary=state.summary,
+                room_bytes=self._note_bytes,
             )  # fmt: skip
         pruned = ContextPruned(self._mask, self._drop, "", self._args, self._kept(), note)
         return pruned, left

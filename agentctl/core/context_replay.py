@@ -67,14 +67,14 @@ class Sums(Struct):
     """Input tokens of the largest request."""
     prunes: int = 0
 
-    def add(self, usage: Usage, cost_micros: Micros | None) -> None:
-        """Take one answered call in."""
-        self.calls += 1
+    def add(self, usage: Usage, cost_micros: Micros | None, *, aside: bool = False) -> None:
+        """Take one answered call in; one beside the conversation only costs."""
+        self.calls += not aside
         self.input += usage.input
         self.cache_read += usage.cache_read
         self.cost_micros += cost_micros or 0
         self.unpriced += cost_micros is None
-        self.largest = max(self.largest, usage.input)
+        self.largest = max(self.largest, 0 if aside else usage.input)
 
 
 # --- what every replay needs --------------------------------------------------------------------
@@ -138,11 +138,13 @@ def rates_of(event: e.Event) -> Rates | None:
 
 def as_it_was(log: Sequence[e.Recorded]) -> Sums:
     """What the task's answered calls came to."""
-    sums = Sums()
+    sums, is_aside = Sums(), False
     for record in log:
         event = record.event
-        if isinstance(event, e.ModelAnswered):
-            sums.add(event.usage, event.cost_micros)
+        if isinstance(event, e.ModelAsked):
+            is_aside = event.purpose != "step"
+        elif isinstance(event, e.ModelAnswered):
+            sums.add(event.usage, event.cost_micros, aside=is_aside)
         sums.prunes += isinstance(event, e.ContextPruned)
     return sums
 
@@ -243,8 +245,7 @@ class _Replay:
         total = expected_tokens(*sizes, model.overhead_tokens, ratio)
         output = SUMMARY_BYTES * 1000 // ratio
         usage = self._of(total + len(SUMMARY_REQUEST) * 1000 // ratio, output, at_ms)
-        self.sums.add(usage, self._cost(usage))
-        self.sums.calls -= 1
+        self.sums.add(usage, self._cost(usage), aside=True)
         self._same = False
         return usage
 

@@ -54,10 +54,18 @@ def plan(state: State, view: View, *, overflow: bool) -> ContextPruned | None:
         *turns(messages, 0, boundary),
         *((i, i + 1) for i in out if messages[i].role == "user"),
     ]
-    full_note = _note(state, boundary, (), room.note_bytes)
-    left_bytes = room.target_bytes - always_bytes - len(full_note.encode())
-    kept = _nearest(state, view, spans, left_bytes) if left_bytes > 0 else set()
-    note = _note(state, boundary, kept, room.note_bytes) if kept else full_note
+    kept: set[int] = set()
+    note = _note(state, boundary, kept, room.note_bytes)
+    room_bytes = room.target_bytes - always_bytes
+    left_bytes = room_bytes - len(note.encode())
+    while left_bytes > 0:
+        chosen = _nearest(state, view, spans, left_bytes)
+        told = _note(state, boundary, chosen, room.note_bytes)
+        over_bytes = sum(sizes[index] for index in chosen) + len(told.encode()) - room_bytes
+        if over_bytes <= 0:
+            kept, note = chosen, told
+            break
+        left_bytes -= over_bytes  # what is not kept is told otherwise, and may take more room
     pruned = ContextPruned(
         state.mask_before, boundary, "", state.args_before, tuple(sorted(kept)), note
     )
@@ -116,5 +124,5 @@ def _note(state: State, boundary: int, kept: Set[int] | tuple[()], room_bytes: i
     messages = state.messages
     return context_words.note(
         messages, boundary, kept, state.failed, context_words.calls_of(messages), state.words,
-        summary=state.summary, room_bytes=room_bytes,
+        keep_user=state.policy.keep_user, summary=state.summary, room_bytes=room_bytes,
     )  # fmt: skip

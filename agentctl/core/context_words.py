@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from agentctl.core.context import turns
+from agentctl.core.context import left_out
 from agentctl.core.values import Message, ToolCall
 
 NAME_CHARS = (5, 120)
@@ -195,6 +195,7 @@ def note(
     calls: Mapping[str, ToolCall],
     words: Words,
     *,
+    keep_user: int,
     summary: str = "",
     room_bytes: int = NOTE_BYTES,
 ) -> str:
@@ -203,12 +204,7 @@ def note(
     An error that still stands is always told, and the model's own summary is never cut; the rest
     has `room_bytes`.
     """
-    gone = [
-        index
-        for begin, end in turns(messages, 0, drop_before)
-        if begin not in kept
-        for index in range(begin, end)
-    ]
+    gone = sorted(left_out(messages, drop_before, kept, keep_user))
     if not gone:
         return ""
     parts = [

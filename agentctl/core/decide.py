@@ -12,11 +12,12 @@ from msgspec import Struct
 
 from agentctl.core import aside
 from agentctl.core import events as e
+from agentctl.core.approval import permission
 from agentctl.core.context import request_key
 from agentctl.core.context_auto import due
 from agentctl.core.context_custom import PolicyBroke
 from agentctl.core.guards import Deny, model_verdict, tool_verdict
-from agentctl.core.guards.balance import price_of_model
+from agentctl.core.guards.balance import price_of_model, price_of_tool
 from agentctl.core.guards.cost import reserve_micros
 from agentctl.core.guards.timeout import late
 from agentctl.core.guards.verdict import strictest
@@ -43,6 +44,8 @@ class AskUser(Struct, frozen=True):
 
     call: ToolCall
     in_doubt: bool = False
+    rule: str = ""
+    """What an "always" would store; empty: it would have no effect."""
 
 
 class Record(Struct, frozen=True):
@@ -72,7 +75,6 @@ CUT = (
     "Stopped by the user while it ran. What it had done by then stays done; check before repeating."
 )
 SKIPPED = "Interrupted, outcome unknown; the user chose not to run it again."
-DENIED_BY_USER = "Denied by the user. Do not try the same again; find another way or ask."
 UNAVAILABLE = (
     "Not available now: {reason}. It will be tried again in a while; find another way until then."
 )
@@ -81,12 +83,6 @@ OUTAGES = frozenset({"quota", "context"})
 Every other one is told to the user at once."""
 OVERFLOWS_MAX = 4
 """Requests in a row that are too long for the model before the task stops."""
-DENIED = {
-    "never": "Denied: the user allows no calls that change something (--approve never).",
-    "read-only": "Denied: this run is read-only.",
-    "ask": "Denied: it needs approval and nobody can be asked here (the user can allow it with "
-    "--approve auto).",
-}
 
 
 def decide(state: State, view: View) -> Action:
@@ -140,8 +136,11 @@ def _answer_calls(state: State, view: View) -> Action | None:
         elif call.problem or spec is None:
             text = call.problem or f"There is no tool named {call.name!r}."
             facts.append(e.ToolEnded(call.id, call.name, text, "invalid"))
-        elif _needs_approval(state, call, spec) and not _can_ask(state, view):
-            facts.append(e.ToolEnded(call.id, call.name, DENIED[state.approve], "denied"))
+        else:
+            found = permission(state, view, call, spec)
+            if found.effect == "deny":
+                rule = found.rule
+                facts.append(e.ToolEnded(call.id, call.name, found.why, "denied", permit=rule))
     return Record(tuple(facts)) if facts else None
 
 
@@ -159,8 +158,10 @@ def _question(state: State, view: View) -> AskUser | None:
         if call.id in state.started:
             if _unknown_policy(state, call, view) == "ask":
                 return AskUser(call, in_doubt=True)
-        elif _needs_approval(state, call, spec):
-            return AskUser(call)
+        else:
+            found = permission(state, view, call, spec)
+            if found.effect == "ask":
+                return AskUser(call, rule=found.always)
     return None
 
 
@@ -182,9 +183,16 @@ def _run_tools(state: State, view: View) -> Action | None:
         else:
             held.append((deny, call.name))
     if planned:
-        prices = state.limits.credits
+        limits = state.limits
         intents = (
-            e.ToolStarted(call.id, call.name, spec.repeat, spec.category, prices.get(call.name, 0))
+            e.ToolStarted(
+                call.id,
+                call.name,
+                spec.repeat,
+                spec.category,
+                price_of_tool(limits, spec),
+                permit=permission(state, view, call, spec).rule,
+            )
             for call, spec in zip(planned, specs, strict=True)
         )
         return RunTools(tuple(planned), tuple(intents))
@@ -289,6 +297,9 @@ def _ask_model(state: State, view: View) -> Action:
         text = f"{error}. To go on without it, resume with --context auto."
         return Record((e.Stopped("failed", text),))
     if prune is not None:
+        soon = aside.hold_up(state, view)
+        if soon is not None:
+            return _held_up(state, view, soon)
         first = aside.embedding(state, view) or aside.summary(state, view, prune)
         return Record((prune,)) if first is None else CallModel(first)
     if state.failure is not None and _is_overflow(state):
@@ -340,20 +351,11 @@ def _unknown_policy(state: State, call: ToolCall, view: View) -> str:
     spec, wanted = view.specs.get(call.name), state.on_unknown
     if spec is None:  # e.g. resumed as read-only: it cannot run again here
         return "skip" if wanted == "skip" else "tell"
-    harmless = spec.repeat != "unsafe" and not _needs_approval(state, call, spec)
+    may_run = permission(state, view, call, spec).effect == "run"
+    harmless = spec.repeat != "unsafe" and may_run
     if harmless and wanted != "skip":
         return "rerun"
     return "tell" if wanted == "ask" and not view.interactive else wanted
-
-
-def _needs_approval(state: State, call: ToolCall, spec: ToolSpec) -> bool:
-    if not spec.changes or state.approve == "auto":
-        return False
-    return call.id not in state.approved and call.name not in state.always
-
-
-def _can_ask(state: State, view: View) -> bool:
-    return state.approve == "ask" and view.interactive
 
 
 _RULES: tuple[Callable[[State, View], Action | None], ...] = (

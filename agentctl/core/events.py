@@ -20,6 +20,8 @@ from agentctl.core.values import (
     Millis,
     OnUnknown,
     Repeat,
+    Rule,
+    Sandbox,
     Stop,
     Usage,
 )
@@ -51,6 +53,10 @@ class TaskCreated(Event, frozen=True, gc=False):
     """"provider/model" to go on with, in this order, when the one before does not answer."""
     reuse: bool = False
     """An earlier answer to the same request, of any task, is taken instead of asking again."""
+    sandbox: Sandbox = Sandbox()
+    """What its commands are allowed."""
+    rules: tuple[Rule, ...] = ()
+    """Permissions that were given to this task itself."""
 
 
 class ModelAsked(Event, frozen=True, gc=False):
@@ -116,6 +122,8 @@ class ToolApproved(Event, frozen=True, gc=False):
     tool: str
     always: bool = False
     """Also later calls of this tool in this task."""
+    rule: str = ""
+    """Also later calls that this rule matches, of any task in this workspace: "TOOL: PATTERN"."""
 
 
 class ToolStarted(Event, frozen=True, gc=False):
@@ -127,6 +135,12 @@ class ToolStarted(Event, frozen=True, gc=False):
     category: str = "default"
     credits: int = 0
     """Taken from the account's balance."""
+    parent: str = ""
+    """The call on whose behalf another tool made this one; empty for the model's own."""
+    permit: str = ""
+    """The rule that allowed it, if one had to."""
+    arguments: str = ""
+    """With a parent: its arguments. Those of a model's own call are in its message."""
 
 
 class ToolEnded(Event, frozen=True, gc=False):
@@ -149,6 +163,12 @@ class ToolEnded(Event, frozen=True, gc=False):
     """Hash of what was looked up: under it the result may be given again."""
     proof: str = ""
     """What must still hold then, in the tool's own words."""
+    parent: str = ""
+    """As in ToolStarted: such a result is not part of the conversation."""
+    attempts: int = 1
+    """So often it was tried."""
+    permit: str = ""
+    """The rule that denied it."""
 
 
 class ContextPruned(Event, frozen=True, gc=False):
@@ -253,6 +273,10 @@ class Resumed(Event, frozen=True, gc=False):
     """New ones; None: as before."""
     context: ContextPolicy | None = None
     """A new policy; None: as before."""
+    sandbox: Sandbox | None = None
+    """A new one; None: as before."""
+    enforced: str = ""
+    """What the sandbox really does on this machine, as it was found by trying."""
 
 
 class Finished(Event, frozen=True, gc=False):

@@ -13,21 +13,28 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from agentctl.core import context
+from agentctl.core import answers, context
 from agentctl.core import events as e
+from agentctl.core.answers import CACHED as CACHED
+from agentctl.core.answers import EMPTY_NUDGE as EMPTY_NUDGE
+from agentctl.core.answers import LENGTH_NUDGE as LENGTH_NUDGE
+from agentctl.core.answers import STUMBLES_MAX as STUMBLES_MAX
+from agentctl.core.answers import say as say
 from agentctl.core.context_words import Words
-from agentctl.core.values import Approve, ContextPolicy, Limits, Message, Micros, Millis, ToolCall
+from agentctl.core.values import (
+    Approve,
+    ContextPolicy,
+    Limits,
+    Message,
+    Micros,
+    Millis,
+    Sandbox,
+    ToolCall,
+)
 
 FINAL = frozenset({"done", "cancelled"})
 RESUMABLE = frozenset({"paused", "limit", "waiting", "failed"})
 ENDS = FINAL | RESUMABLE
-
-CACHED = "cached"
-"""The provider that stands for an earlier answer to the same request."""
-
-EMPTY_NUDGE = "Your last reply was empty. Go on with the next step, or give the final answer."
-LENGTH_NUDGE = "Your last reply was cut at the output limit. Go on exactly where it stopped."
-STUMBLES_MAX = 3
 
 
 class State(Struct):
@@ -43,6 +50,7 @@ class State(Struct):
     model: str = ""
     approve: Approve = "ask"
     on_unknown: str = "tell"
+    sandbox: Sandbox = Sandbox()
     home: tuple[str, str] = ("", "")
     """Provider and model that the user chose; others answer only in their place."""
     fallbacks: tuple[str, ...] = ()
@@ -113,6 +121,9 @@ class State(Struct):
     """Intents without a fact: running, or in doubt after a crash."""
     approved: set[str] = set()
     always: set[str] = set()
+    """Tools that may run unasked in this task."""
+    allowed: list[str] = []
+    """Rules of "always" answers since the task was last taken up; older ones are stored."""
 
     pause_wanted: e.PauseRequested | None = None
     cancel_wanted: bool = False
@@ -178,97 +189,12 @@ def _is_from_outside(kind: type[e.Event], event: e.Event) -> bool:
     return kind in _OUTSIDE or (isinstance(event, e.ModelFailed) and event.reason == "interrupted")
 
 
-def say(state: State, message: Message) -> None:
-    """Add a message to the conversation."""
-    size_bytes = context.size_bytes(message)
-    state.messages.append(message)
-    state.sizes_bytes.append(size_bytes)
-    state.said_bytes += size_bytes
-    state.sent.append(message)
-    state.sent_bytes += size_bytes
-
-
 def _task_created(state: State, event: e.TaskCreated) -> None:
     state.limits, state.policy = event.limits, event.context
     state.provider, state.model, state.approve = event.provider, event.model, event.approve
+    state.sandbox = event.sandbox
     state.home, state.fallbacks = (event.provider, event.model), event.fallbacks
     say(state, Message("user", event.goal))
-
-
-def _model_asked(state: State, event: e.ModelAsked) -> None:
-    state.asked = event
-    state.calls = event.call
-    state.credits_spent += event.credits
-    state.step_credits = event.credits
-    state.blocked = set()
-    if event.purpose == "summary":
-        state.summary_asked = True
-
-
-def _model_answered(state: State, event: e.ModelAnswered) -> None:
-    message, usage, asked = event.message, event.usage, state.asked
-    purpose = "step" if asked is None else asked.purpose
-    state.asked = None
-    if event.cost_micros is None:
-        state.unpriced += 1
-    else:
-        state.spent_micros += event.cost_micros
-    state.tokens_processed += usage.processed
-    state.tokens_total += usage.input + usage.output
-    if purpose != "step":
-        if purpose == "summary" and message.text.strip():
-            state.summary = message.text.strip()
-        return
-    state.left_out_tokens = asked.left_out_tokens if asked is not None else 0
-    state.failure = None
-    state.failures = 0
-    state.tried = set()
-    state.steps += 1
-    if state.provider == CACHED:  # it stands for one answer only
-        state.provider, state.model = state.home
-    state.spared_micros += event.spared_micros
-    if message.text or message.calls:
-        say(state, message)
-    if usage.reported:
-        # Reasoning goes back to the provider only in its own words.
-        kept_tokens = usage.output if message.native else usage.output - usage.reasoning
-        state.anchor_tokens = usage.input + kept_tokens
-        state.anchor_bytes = state.sent_bytes
-    state.pending = {call.id: call for call in message.calls}
-    _take_words(state, event)
-
-
-def _take_words(state: State, event: e.ModelAnswered) -> None:
-    """Decide what an answer without tool calls means: the end, a refusal or a stumble."""
-    text, calls = event.message.text, event.message.calls
-    if not state.stumbles:
-        state.answer_parts = []
-    state.answer_parts.append(text)
-    if calls:
-        state.stumbles = 0
-    elif event.stop == "refusal":
-        state.refused = True
-    elif event.stop == "length" or not text.strip():
-        state.stumbles += 1
-        say(state, Message("user", LENGTH_NUDGE if text.strip() else EMPTY_NUDGE))
-    else:
-        state.final = True
-
-
-def _model_failed(state: State, event: e.ModelFailed) -> None:
-    aside = state.asked is not None and state.asked.purpose != "step"
-    state.asked = None
-    state.credits_spent -= event.credits_back
-    state.step_credits -= event.credits_back
-    if event.charged_micros is None:
-        state.unpriced += 1
-    else:
-        state.spent_micros += event.charged_micros
-    state.tokens_processed += event.charged_tokens
-    state.tokens_total += event.charged_tokens
-    if not aside:  # else it goes on without
-        state.failure = event
-        state.failures += 1
 
 
 def _tool_approved(state: State, event: e.ToolApproved) -> None:
@@ -276,16 +202,21 @@ def _tool_approved(state: State, event: e.ToolApproved) -> None:
     state.started.pop(event.call_id, None)  # a call in doubt may run again: the user said so
     if event.always:
         state.always.add(event.tool)
+    if event.rule:
+        state.allowed.append(event.rule)
 
 
 def _tool_started(state: State, event: e.ToolStarted) -> None:
-    state.started[event.call_id] = event
+    if not event.parent:  # else it is in doubt together with the call that made it
+        state.started[event.call_id] = event
     state.credits_spent += event.credits
     state.step_credits += event.credits
     state.blocked = set()
 
 
 def _tool_ended(state: State, event: e.ToolEnded) -> None:
+    if event.parent:  # a model may have named a call of its own like this one
+        return
     state.started.pop(event.call_id, None)
     state.approved.discard(event.call_id)
     if state.pending.pop(event.call_id, None) is not None:
@@ -358,7 +289,8 @@ def _resumed(state: State, event: e.Resumed) -> None:
     state.provider, state.model = state.home
     if event.fallbacks is not None:
         state.fallbacks = event.fallbacks
-    state.tried, state.blocked = set(), set()
+    state.tried, state.blocked, state.allowed = set(), set(), []
+    state.sandbox = event.sandbox or state.sandbox
     if state.home != before:
         state.anchor_tokens = 0  # another model counts otherwise
         state.warm_ms = 0
@@ -378,9 +310,9 @@ def _finished(state: State, event: e.Finished) -> None:
 
 _APPLY: dict[type[e.Event], Callable[[State, Any], None]] = {
     e.TaskCreated: _task_created,
-    e.ModelAsked: _model_asked,
-    e.ModelAnswered: _model_answered,
-    e.ModelFailed: _model_failed,
+    e.ModelAsked: answers.model_asked,
+    e.ModelAnswered: answers.model_answered,
+    e.ModelFailed: answers.model_failed,
     e.ToolApproved: _tool_approved,
     e.ToolStarted: _tool_started,
     e.ToolEnded: _tool_ended,

@@ -158,8 +158,8 @@ class TokenTally:
             asked.purpose if asked is not None else "step",
             saved // MTOK,
             event.pruned_micros,
-            self._cut_bytes * 1000 // self._ratio,
-            self._reused_bytes * 1000 // self._ratio,
+            0 if aside else self._cut_bytes * 1000 // self._ratio,
+            0 if aside else self._reused_bytes * 1000 // self._ratio,
         )
         totals.calls += 1
         totals.estimated += not usage.reported

@@ -16,6 +16,8 @@ Role = Literal["user", "assistant", "tool"]
 Repeat = Literal["safe", "idempotent", "unsafe"]
 Approve = Literal["auto", "ask", "never", "read-only"]
 OnUnknown = Literal["ask", "rerun", "skip", "tell"]
+Effect = Literal["allow", "ask", "deny"]
+SandboxMode = Literal["auto", "off", "read-only", "workspace", "strict"]
 Stop = Literal["end", "tools", "length", "refusal"]
 OnLimit = Literal["pause", "fail", "wait"]
 POLICIES = ("auto", "window", "none")
@@ -45,6 +47,10 @@ TIMEOUTS_MS: dict[str, Millis] = {
     "default": 30_000,
 }
 """Longest call of a tool, by category; for "ai" the longest wait for an answer's first byte."""
+PRIORITIES: dict[str, int] = {"high": 10, "normal": 0, "low": -10}
+"""Names for ToolSpec.priority."""
+MAX_CONCURRENT = 5
+"""Most tools that run at once, if nothing else is configured."""
 
 
 class ToolCall(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -190,6 +196,43 @@ class ContextPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """The model may be asked for a summary of what is about to be left out."""
 
 
+class Rule(Struct, frozen=True):
+    """One rule: what happens to calls of some tools with some arguments."""
+
+    effect: Effect
+    tool: str
+    """A tool's name, or a glob of names."""
+    pattern: str = ""
+    """Of the arguments; empty: whatever they are."""
+    source: str = "user"
+    """Who wrote it: "user", "project", "flag", or "always" for an answer that was stored."""
+
+
+class Sandbox(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a command is allowed. Folders are absolute; limits are None for none."""
+
+    mode: SandboxMode = "auto"
+    network: bool = False
+    writable: tuple[str, ...] = ()
+    """Further folders; also lifts the protection of what it names (`…/.git/hooks`)."""
+    readable: tuple[str, ...] = ()
+    """Further folders below HOME or /tmp that can be read."""
+    hidden: tuple[str, ...] = ()
+    """Never visible, whether they exist yet or not: agentctl's own state and settings."""
+    memory_bytes: int | None = 4 << 30
+    """Private memory of each process."""
+    processes: int | None = 512
+    """Processes at once."""
+    file_bytes: int | None = 2 << 30
+    """Size of a file that is written."""
+    cpu_s: int | None = None
+    """Processor seconds of each process."""
+    variables: tuple[str, ...] = ()
+    """Of the environment, besides the usual ones; a name may end in `*`."""
+    hosts: tuple[str, ...] = ()
+    """That http_get may reach although they are not public: `host` or `host:port`."""
+
+
 class ToolSpec(Struct, frozen=True):
     """What the model and the guards know of a tool."""
 
@@ -206,6 +249,14 @@ class ToolSpec(Struct, frozen=True):
     """Higher starts first within one turn."""
     lookup: bool = False
     """It only reads, and may give an earlier result again: see `ports.ToolResult.proof`."""
+    origin: str = ""
+    """Where it is from: empty for a built-in tool, "own", "mcp:NAME", "composed"."""
+    credits: int = 0
+    """Price of a call, where the limits name none."""
+    attempts: int = 1
+    """Tries of one call where a failure may pass and repeating is safe."""
+    parts: tuple[str, ...] = ()
+    """Names of the tools that it may make act: what is forbidden for one is so through this."""
 
 
 class Rates(Struct, frozen=True):
@@ -325,3 +376,5 @@ class View(Struct, frozen=True):
     """What would have to be embedded first for `relevance`; None: nothing, or nobody does it."""
     custom: Callable[..., object] | None = None
     """The installed context policy that the task's policy names: `context_custom.Plan`."""
+    rules: tuple[Rule, ...] = ()
+    """What the user, the project and stored answers allow, ask about or deny."""

@@ -7,6 +7,7 @@ from typing import Any, TextIO
 import msgspec
 
 from agentctl.core.events import Recorded, Signal, to_json
+from agentctl.reports.text import visible_json
 
 
 class JsonLines:
@@ -34,7 +35,7 @@ class JsonLines:
 
     def write(self, line: dict[str, Any]) -> None:
         """Write a line of another kind, e.g. of the token monitor."""
-        self._stream.write(msgspec.json.encode(line).decode() + "\n")
+        self._stream.write(visible_json(msgspec.json.encode(line).decode()) + "\n")
         self._stream.flush()
 
     def close(self) -> None:

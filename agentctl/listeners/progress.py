@@ -54,6 +54,8 @@ class Progress:
         row = self._row
         model = f"{event.provider or row.provider}/{event.model or row.model}"
         self._line(f"Task {row.id} · {model} · {row.cwd}", "dim")
+        if event.enforced:
+            self._line(event.enforced, "dim")
         self.restore()
 
     def suspend(self) -> None:

@@ -33,6 +33,7 @@ from agentctl.providers._json import Json, obj, text_of
 if TYPE_CHECKING:
     import httpx2
 
+MAX_OUTPUT = 4_096
 WINDOW_STEP = 2048
 """The window grows in such steps: the server loads the model anew each time it changes."""
 
@@ -57,7 +58,7 @@ class Ollama:
     def __init__(self, model: str, options: Mapping[str, str]) -> None:
         """Note where the server is; nothing is sent yet."""
         self.model = model
-        self.max_output = 4_096
+        self.max_output = MAX_OUTPUT
         self.rates: Rates | None = Rates(source="local")
         given = options.get("base_url") or os.environ.get("OLLAMA_HOST", "")
         self.base_url = base_url(given)
@@ -183,7 +184,8 @@ def base_url(given: str) -> str:
 
 def body(request: Request, model: str) -> Json:
     """The request as Ollama's JSON."""
-    window = request.input_tokens + request.max_output
+    # With another window the model would be loaded anew: for a short answer it stays as it is.
+    window = request.input_tokens + max(request.max_output, MAX_OUTPUT)
     names = {call.id: call.name for message in request.messages for call in message.calls}
     messages = [_message(each, names, model) for each in in_call_order(request.messages)]
     if request.system:

@@ -25,6 +25,27 @@ def visible(text: str, *, newlines: bool = False) -> str:
     )
 
 
+def visible_json(text: str) -> str:
+    r"""Return compact JSON with the same characters written as \u001b: it means what it meant.
+
+    Whoever prints it on a terminal is as safe as with `visible`.
+    """
+    if text.isprintable():
+        return text
+    import unicodedata  # as in `visible`
+
+    category = unicodedata.category
+    return "".join(
+        _json_escape(char) if char not in _HARMLESS and category(char) in _HIDDEN else char
+        for char in text
+    )
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
 def _escape(char: str) -> str:
     code = ord(char)
     if code < 0x100:

@@ -21,6 +21,11 @@ class Audience:
         self._live = [listener for listener in listeners if listener.live]
         self._broken: set[Listener] = set()
 
+    @property
+    def is_live(self) -> bool:
+        """Somebody watches live."""
+        return bool(self._live)
+
     def tell(self, record: Recorded) -> None:
         """Tell all of a committed event."""
         for listener in self._all:

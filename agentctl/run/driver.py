@@ -10,13 +10,13 @@ held while anything is awaited.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from agentctl.core import events as e
+from agentctl.core.approval import DENIED_BY_USER, inner_refusal
 from agentctl.core.context import stored as said
 from agentctl.core.decide import (
     CUT,
-    DENIED_BY_USER,
     SKIPPED,
     UNKNOWN,
     AskUser,
@@ -27,20 +27,20 @@ from agentctl.core.decide import (
     Sleep,
     decide,
 )
+from agentctl.core.guards import tool_verdict
 from agentctl.core.rows import StoredOutput
 from agentctl.core.state import ENDS, State, apply, fold
-from agentctl.core.values import Millis, ToolCall
+from agentctl.core.values import Millis, ToolCall, ToolSpec
 from agentctl.errors import StoreError
 from agentctl.run import perform
 from agentctl.run.audience import Audience
 from agentctl.run.viewing import Viewer
-from agentctl.run.world import World
+from agentctl.run.voice import Voice
+from agentctl.run.world import Mind, World
 
 STEP_BACK_S = 0.005
-
-
-def _unheard(text: str) -> None:
-    """Takes what nobody is to see as it comes."""
+INNER_TRIES = 20
+NOTHING_NEW = "Not begun: the task is about to stop."
 
 
 class Driver:
@@ -71,11 +71,14 @@ class Driver:
     async def drive(self) -> State:
         """Go on until the task ends or stops, and return its state."""
         self._main = asyncio.current_task()
-        watch = asyncio.get_running_loop().create_task(self._watch())
+        watch, belt = asyncio.create_task(self._watch()), self.world.belt
         try:
             for record in self._untold:
                 self._audience.tell(record)
+            await self._prepare(lambda: belt.open(self.world.complain, self._audience.signal))
             while True:
+                if belt.is_stale and self.state.ready_to_ask:
+                    await self._prepare(belt.refresh)
                 action = decide(self.state, self._viewer.view(self.state, self._now()))
                 match action:
                     case Record(facts) if isinstance(facts[-1], e.Stopped):
@@ -97,7 +100,7 @@ class Driver:
         finally:
             watch.cancel()
             self._main = None  # a cut that comes late finds nothing to cut
-            await self.world.belt.close()
+            await belt.close()
             for mind in (self.world.mind("", ""), *self.world.others.values()):
                 await mind.provider.close()
             if self.world.relevance is not None:
@@ -117,6 +120,17 @@ class Driver:
         if self._waiting:
             self._cut()
 
+    async def _prepare(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Wait for the tools. A pause does not."""
+        self._commit()
+        self._waiting = True
+        try:
+            await work()
+        except asyncio.CancelledError:
+            self._was_cut()
+        finally:
+            self._waiting = False
+
     # --- actions -------------------------------------------------------------------------------
 
     async def _call_model(self, intent: e.ModelAsked) -> None:
@@ -134,16 +148,24 @@ class Driver:
             if relevance is not None:
                 event = await relevance.embed(self.state, intent, self._now)
             else:
-                emit = self._emit_text if is_step else _unheard
-                event = await perform.ask_model(
-                    self.state, self.world, mind, intent, emit, self._now, self._prices
-                )
+                event = await self._ask(intent, mind)
         except asyncio.CancelledError:
             self._was_cut()
             event = perform.cut(intent, "the call was cut; charged at its reserve")
         if isinstance(event, e.ModelAnswered) and event.prices and relevance is None:
             self._prices = event.prices
         self._hold(event)
+
+    async def _ask(self, intent: e.ModelAsked, mind: Mind) -> e.ModelAnswered | e.ModelFailed:
+        """Make the call; what is said as it comes is heard without secrets."""
+        watched = intent.purpose == "step" and self._audience.is_live
+        voice = Voice(self.world.redactor, self._emit_text if watched else None)
+        try:
+            return await perform.ask_model(
+                self.state, self.world, mind, intent, voice.say, self._now, self._prices
+            )
+        finally:
+            voice.end()
 
     def _is_answered(self, request: str) -> bool:
         """Whether a whole answer to the same request is kept: one that a limit cut is none."""
@@ -165,6 +187,12 @@ class Driver:
                 self.world.clock.now_ms,
                 self.state.limits,
                 self.world.reuse(self.task_id, self.state),
+                task_id=self.task_id,
+                on_start=self._inner_started,
+                may=self._inner_refused,
+                redactor=self.world.redactor,
+                sleep_until=self.world.clock.sleep_until,
+                jitter=self.world.jitter,
             )
         except asyncio.CancelledError:
             self._was_cut()
@@ -176,6 +204,22 @@ class Driver:
                     if start.repeat == "unsafe"
                 )
             )
+
+    def _inner_refused(self, call: ToolCall, spec: ToolSpec) -> str:
+        return inner_refusal(self.state, self._viewer.view(self.state, self._now()), call, spec)
+
+    def _inner_started(self, start: e.ToolStarted, spec: ToolSpec) -> str:
+        """Write the intent of a call that a running tool makes, or return why it must not be."""
+        for _ in range(INNER_TRIES):
+            state = self.state
+            if state.pause_wanted is not None or state.cancel_wanted or state.status in ENDS:
+                return NOTHING_NEW
+            deny = tool_verdict(state, self._viewer.view(state, self._now()), spec, ())
+            if deny is not None:
+                return f"Not now: {deny.reason}."
+            if self._commit([start]):
+                return ""
+        return "Not now: others are always quicker."
 
     def _tool_ended(self, event: e.ToolEnded, outputs: Sequence[StoredOutput]) -> None:
         """Hold the last result for the next commit; write earlier ones while others run."""
@@ -190,14 +234,17 @@ class Driver:
         assert self.world.ask is not None  # noqa: S101 - decide asks only when the view says so
         self._waiting = True
         try:
-            answer = await self.world.ask(call, self.world.belt.specs[call.name], action.in_doubt)
+            answer = await self.world.ask(
+                call, self.world.belt.specs[call.name], action.in_doubt, action.rule
+            )
         except asyncio.CancelledError:
             self._was_cut()
             return
         finally:
             self._waiting = False
-        if answer in ("once", "always"):
-            self._hold(e.ToolApproved(call.id, call.name, answer == "always"))
+        if answer in ("once", "task", "always"):
+            rule = action.rule if answer == "always" else ""
+            self._hold(e.ToolApproved(call.id, call.name, answer == "task", rule))
         elif answer == "skip":
             self._hold(e.ToolEnded(call.id, call.name, SKIPPED, "skipped"))
         elif answer == "tell":

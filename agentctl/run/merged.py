@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
@@ -10,6 +9,7 @@ from agentctl.core import lookups
 from agentctl.core.values import Millis
 from agentctl.ports import BatchTool, ToolContext, ToolResult
 from agentctl.run.batcher import Batch, Batcher
+from agentctl.run.places import Places
 
 
 class Merged:
@@ -19,13 +19,13 @@ class Merged:
         self,
         tool: BatchTool,
         timeout_ms: Millis,
-        free: asyncio.Semaphore,
+        places: Places,
         on_batch: Callable[[Batch], None],
     ) -> None:
-        """A batch takes one place of `free`; `timeout_ms` is for each call of it."""
+        """A batch takes one of the places; `timeout_ms` is for each call of it."""
         self._tool = tool
         self._timeout_ms = timeout_ms
-        self._free = free
+        self._places = places
         self._asked: dict[str, tuple[str, ToolContext]] = {}
         # The calls of a turn come in the same moment: what comes later is not worth a wait.
         self._batcher: Batcher[str, ToolResult] = Batcher(
@@ -43,7 +43,7 @@ class Merged:
     ) -> AsyncGenerator[tuple[str, ToolResult | Exception], None]:
         calls = [self._asked[key] for key in keys]
         async with (
-            self._free,
+            self._places.held(self._tool.spec),
             aclosing(self._tool.run_many(calls, self._timeout_ms)) as answers,
         ):
             async for place, answer in answers:

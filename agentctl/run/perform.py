@@ -11,6 +11,7 @@ from agentctl.core.aside import conversation
 from agentctl.core.backoff import wait_ms
 from agentctl.core.context import estimate_tokens, expected_tokens, size_bytes
 from agentctl.core.limits import MTOK, ceil_div
+from agentctl.core.redact import MARKER_OPENS
 from agentctl.core.sanitize import storable
 from agentctl.core.savings import pruned_micros
 from agentctl.core.state import CACHED, State
@@ -19,15 +20,27 @@ from agentctl.errors import ProviderError
 from agentctl.ports import Answer, Emit, Request
 from agentctl.run.world import Mind, World
 
+TAKEN_OUT = (
+    "The arguments hold a secret, or what looks like one. It was taken out, and the call was not "
+    "made. Let the tool take it from where it is, or write a made-up key in pieces."
+)
+STAND_IN = (
+    "The arguments hold a stand-in for a secret that you were not shown; it would overwrite the "
+    "secret itself. The call was not made: change what stands around it in another way."
+)
 LOCAL_FIRST_BYTE_MS = 600_000
 """A model on this machine may have to be loaded, and to read a long prompt without a GPU."""
 
 
-def quote(state: State, mind: Mind, overhead_tokens: int) -> Quote:
-    """What the next call may cost at worst: all input new and written to the cache."""
+def quote(state: State, mind: Mind, overhead_tokens: int, grown_bytes: int = 0) -> Quote:
+    """What the next call may cost at worst: all input new and written to the cache.
+
+    `grown_bytes` is by how much the descriptions of tools are longer than those that the last
+    answer was given to.
+    """
     ratio = mind.counter.bytes_per_ktoken
     careful = mind.learner.careful if mind.learner is not None else ratio
-    sizes = state.sent_bytes, state.anchor_tokens, state.anchor_bytes
+    sizes = state.sent_bytes + grown_bytes, state.anchor_tokens, state.anchor_bytes
     expected = expected_tokens(*sizes, overhead_tokens, ratio)
     tokens = estimate_tokens(*sizes, ceil_div(overhead_tokens * ratio, careful), careful)
     rates = mind.pricer.rates(Usage(input=tokens))
@@ -126,12 +139,19 @@ def _answered(
     saved_micros: int,
 ) -> e.ModelAnswered:
     message = answer.message
-    calls = tuple(world.belt.check(_clean_call(call)) for call in message.calls)
+    redact = world.redactor.text
+    text = storable(message.text)
+    shown = redact(text)
+    cleaned = tuple(_clean_call(call, redact) for call in message.calls)
+    is_clean = shown == text and not any(call.problem == TAKEN_OUT for call in cleaned)
+    # The provider's own copy of the words, sealed or not, goes back to it only if it shows none.
+    native = message.native if is_clean and redact(message.native) == message.native else ""
+    calls = tuple(_whole(world, world.belt.check(call)) for call in cleaned)
     prices = mind.pricer.note(answer.usage)
     # The provider knows the ids of what it was sent, not those of turns that were left out since.
     gone = {call.id for each in state.messages[: state.drop_before] for call in each.calls}
     calls = _distinct(calls, gone)
-    clean = Message("assistant", storable(message.text), calls, native=message.native)
+    clean = Message("assistant", shown, calls, native=native)
     return e.ModelAnswered(
         clean,
         answer.usage,
@@ -145,10 +165,20 @@ def _answered(
     )
 
 
-def _clean_call(call: ToolCall) -> ToolCall:
-    return ToolCall(
-        storable(call.id), storable(call.name), storable(call.arguments), storable(call.problem)
-    )
+def _clean_call(call: ToolCall, redact: Callable[[str], str]) -> ToolCall:
+    """The call as it may be stored: what its arguments lose is not done without it either."""
+    arguments = storable(call.arguments)
+    shown = redact(arguments)
+    problem = redact(storable(call.problem)) or ("" if shown == arguments else TAKEN_OUT)
+    return ToolCall(redact(storable(call.id)), redact(storable(call.name)), shown, problem)
+
+
+def _whole(world: World, call: ToolCall) -> ToolCall:
+    """The call, unless it would write the stand-in for a secret where the secret was."""
+    spec = world.belt.specs.get(call.name)
+    if call.problem or spec is None or not spec.changes or MARKER_OPENS not in call.arguments:
+        return call
+    return ToolCall(call.id, call.name, call.arguments, STAND_IN)
 
 
 def _distinct(calls: tuple[ToolCall, ...], taken: set[str]) -> tuple[ToolCall, ...]:
@@ -171,7 +201,7 @@ def _failed(
     wait = wait_ms(state.failures + 1, world.jitter(), error.retry_after_ms)
     return e.ModelFailed(
         error.reason,
-        storable(str(error)),
+        world.redactor.text(storable(str(error))),
         error.retriable,
         intent.reserve_micros if billed else 0,
         intent.reserve_tokens if billed else 0,

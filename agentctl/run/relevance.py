@@ -57,8 +57,13 @@ class Relevance:
         pricer: Pricer,
         counter: Counter,
         on_batch: Callable[[Batch], None] | None = None,
+        redact: Callable[[str], str] = str,
     ) -> None:
-        """Nothing is embedded yet. `on_batch` hears of each call's texts."""
+        """Nothing is embedded yet. `on_batch` hears of each call's texts.
+
+        `redact` takes secrets out of what an embedder says of a failure.
+        """
+        self._redact = redact
         self.paced = embedder.paced
         self.gave_up = False
         """A call has failed: nothing is asked for any more."""
@@ -133,7 +138,8 @@ class Relevance:
         vectors = [answer for answer in answers if not isinstance(answer, Exception)]
         if len(vectors) < len(answers):
             self.gave_up = True
-            return _failed(intent, next(a for a in answers if isinstance(a, Exception)))
+            error = next(a for a in answers if isinstance(a, Exception))
+            return _failed(intent, error, self._redact)
         self._keep(texts, vectors)
         (answer,) = told
         return e.ModelAnswered(
@@ -224,14 +230,14 @@ def _unit(vector: Sequence[float]) -> array[float]:
     return array("f", [number / length for number in vector])
 
 
-def _failed(intent: e.ModelAsked, error: Exception) -> e.ModelFailed:
+def _failed(intent: e.ModelAsked, error: Exception, redact: Callable[[str], str]) -> e.ModelFailed:
     """The fact of a failed call; it is not tried again, whatever may be hoped of that."""
     if not isinstance(error, ProviderError):
         raise error
     billed = error.may_be_billed
     return e.ModelFailed(
         error.reason,
-        storable(str(error)),
+        redact(storable(str(error))),
         error.retriable,
         intent.reserve_micros if billed else 0,
         intent.reserve_tokens if billed else 0,

@@ -43,14 +43,19 @@ class Reuse:
             return ended
         if earlier is None or not result.again:
             return replace(ended, lookup=self._key(call), proof=result.proof)
+        reference = lookups.reference(earlier, self._task_id)
+        if ended.parent:  # another tool takes it, which has nothing before it to be referred to
+            return replace(ended, reused=reference)
         standing_id = lookups.standing(earlier, call, self._state.sent)
         told = lookups.pointer(call.name, standing_id)
         spared_bytes = len(ended.text.encode()) - len(told.encode())
         if standing_id and spared_bytes >= lookups.SPARED_MIN_BYTES:
             short = ToolEnded(ended.call_id, ended.tool, told, duration_ms=ended.duration_ms)
-            return replace(short, reused=standing_id, spared_bytes=spared_bytes)
+            return replace(
+                short, reused=standing_id, spared_bytes=spared_bytes, attempts=ended.attempts
+            )
         text = ended.text + lookups.note(now_ms - earlier.at_ms)
-        return replace(ended, text=text, reused=lookups.reference(earlier, self._task_id))
+        return replace(ended, text=text, reused=reference)
 
     def _key(self, call: ToolCall) -> str:
         created = self._state.created

@@ -1,49 +1,116 @@
-"""The tools of a run: checked, run side by side, timed out, their large outputs set aside."""
+"""The tools of a run: opened, checked, run side by side, and closed whatever happens."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from agentctl.core.events import Batched, Signal, ToolEnded, ToolOutput
-from agentctl.core.rows import StoredOutput
-from agentctl.core.sanitize import storable
-from agentctl.core.values import Limits, Millis, ToolCall, ToolSpec
-from agentctl.errors import AgentctlError
-from agentctl.ports import BatchTool, Tool, ToolContext, ToolResult
+from agentctl.core.events import Batched, Signal, ToolOutput, ToolStarted
+from agentctl.core.redact import NO_SECRETS, Redactor
+from agentctl.core.values import MAX_CONCURRENT, Limits, Millis, ToolCall, ToolSpec
+from agentctl.ports import BatchTool, Tool, ToolSource
 from agentctl.run.batcher import Batch
+from agentctl.run.crew import Complain, Crew
 from agentctl.run.merged import Merged
+from agentctl.run.outputs import HEAD_BYTES as HEAD_BYTES
+from agentctl.run.outputs import SHOWN_BYTES_MAX as SHOWN_BYTES_MAX
+from agentctl.run.outputs import TAIL_BYTES as TAIL_BYTES
+from agentctl.run.places import Places
+from agentctl.run.resources import SharedResources, Use
 from agentctl.run.reuse import Reuse
+from agentctl.run.turn import Around, May, OnEnd, OnStart, Turn
 
-SHOWN_BYTES_MAX = 14_000
-"""About 4,000 tokens: a larger output is stored whole and shown as head and tail."""
-HEAD_BYTES = 8_000
-TAIL_BYTES = 4_000
-SIDE_BY_SIDE = 5
+SIDE_BY_SIDE = MAX_CONCURRENT
 
-OnEnd = Callable[[ToolEnded, Sequence[StoredOutput]], None]
+
+def _unwritten(start: ToolStarted, spec: ToolSpec) -> str:
+    """Where nothing is written, nothing refuses."""
+    return ""
+
+
+def _allowed(call: ToolCall, spec: ToolSpec) -> str:
+    return ""
+
+
+def _unheard(signal: Signal) -> None:
+    """Nobody listens."""
 
 
 class Toolbelt:
     """The tools by name, in the fixed order in which the model is told of them."""
 
-    def __init__(self, tools: Sequence[Tool], cwd: str) -> None:
-        """Tools work in `cwd`, the workspace."""
-        self._tools = {tool.spec.name: tool for tool in tools}
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        cwd: str,
+        sources: Sequence[ToolSource] = (),
+        *,
+        max_concurrent: int = MAX_CONCURRENT,
+        concurrency: Mapping[str, int | None] | None = None,
+    ) -> None:
+        """Tools work in `cwd`, the workspace; those of `sources` are there after `open`.
+
+        At most `max_concurrent` calls run at once, and of a category as many as it has in
+        `concurrency`, unless that is None.
+        """
         self._cwd = cwd
-        self.specs: dict[str, ToolSpec] = {name: tool.spec for name, tool in self._tools.items()}
-        self._free = asyncio.Semaphore(SIDE_BY_SIDE)
+        self._crew = Crew(tools, sources)
+        caps = {name: cap for name, cap in (concurrency or {}).items() if cap is not None}
+        self._places = Places(max_concurrent, caps)
+        self._resources = SharedResources()
+
+    @property
+    def specs(self) -> dict[str, ToolSpec]:
+        """What is known of each tool. Another dict when the tools have changed."""
+        return self._crew.specs
+
+    # --- life cycle ----------------------------------------------------------------------------
+
+    async def open(self, complain: Complain, hear: Callable[[Signal], None] = _unheard) -> None:
+        """Make everything ready. What cannot be is left out, and `complain` is told in a line.
+
+        `hear` takes what sources say of themselves. Whoever cancels this must still `close`.
+        """
+
+        def say(name: str, line: str) -> None:
+            hear(ToolOutput(name, f"{name}: {line}"))
+
+        await self._crew.open(self._resources, complain, say)
+
+    @property
+    def is_stale(self) -> bool:
+        """A source has other tools than before: time to `refresh`."""
+        return self._crew.is_stale
+
+    async def refresh(self) -> None:
+        """Take the tools of sources that have changed, all at once."""
+        await self._crew.refresh()
+
+    async def health(self) -> dict[str, str]:
+        """What is wrong with each source and tool that can say so; empty: nothing."""
+        return await self._crew.health()
+
+    def usage(self) -> list[Use]:
+        """How the resources that the tools share were used so far."""
+        return self._resources.usage()
+
+    async def close(self) -> None:
+        """Close every tool and source, the last one first, and then what they shared."""
+        try:
+            await self._crew.close()
+        finally:
+            await self._resources.close()
+
+    # --- calls ---------------------------------------------------------------------------------
 
     def check(self, call: ToolCall) -> ToolCall:
         """Return the call, with its problem named if it cannot be run."""
         if call.problem:
             return call
-        tool = self._tools.get(call.name)
+        tool = self._crew.tools.get(call.name)
         if tool is None:
-            known = ", ".join(self._tools)
+            known = ", ".join(self._crew.tools)
             problem = f"There is no tool named {call.name!r}. There are: {known}."
         else:
             problem = tool.check(call.arguments)
@@ -60,109 +127,64 @@ class Toolbelt:
         now_ms: Callable[[], Millis],
         limits: Limits,
         reuse: Reuse | None = None,
+        *,
+        task_id: str = "",
+        on_start: OnStart = _unwritten,
+        may: May = _allowed,
+        sleep_until: Callable[[Millis], Awaitable[None]] | None = None,
+        jitter: Callable[[], float] = float,
+        redactor: Redactor = NO_SECRETS,
     ) -> None:
         """Run all calls, each as long as the limits allow; `on_end` is told of each as it ends.
 
         With `reuse` a look-up may be answered by an earlier result. Look-ups of one tool are merged
-        where it can do so. Cancelling stops every call and what it started, then raises
-        CancelledError.
+        where it can do so. For a call that a tool makes on behalf of another, `may` says whether
+        the user allows it and `on_start` writes its intent, or says why not. What tools give
+        and say goes through `redactor`.
+
+        Cancelling stops every call and what it started, then raises CancelledError.
         """
-        together = self._together(calls, hear, limits)
 
-        async def one(call: ToolCall) -> None:
-            merged = together.get(call.name)
-            async with self._free if merged is None else nullcontext():
-                began_ms = now_ms()
-                kept = reuse if self.specs[call.name].lookup else None
-                context = ToolContext(
-                    self._cwd,
-                    call.id,
-                    lambda text: hear(ToolOutput(call.id, text)),
-                    read_stored,
-                    kept.earlier(call, began_ms) if kept is not None else None,
-                )
-                status, result = await self._outcome(call, context, limits, merged)
-                event, outputs = _ended(call, status, result, now_ms() - began_ms)
-                if kept is not None:
-                    event = kept.settled(event, call, result, context.earlier, began_ms)
-                on_end(event, outputs)
+        async def pause(moment_ms: Millis) -> None:
+            await asyncio.sleep(max(moment_ms - now_ms(), 0) / 1000)
 
-        if len(calls) == 1:
-            await one(calls[0])
-            return
-        try:
-            async with asyncio.TaskGroup() as group:
-                for call in calls:
-                    group.create_task(one(call))
-        except ExceptionGroup as failed:  # on_end could not write: one such error says it all
-            raise failed.exceptions[0] from failed
+        around = Around(
+            task_id=task_id,
+            cwd=self._cwd,
+            limits=limits,
+            on_end=on_end,
+            on_start=on_start,
+            may=may,
+            hear=hear,
+            read_stored=read_stored,
+            reuse=reuse,
+            resources=self._resources,
+            now_ms=now_ms,
+            sleep_until=sleep_until or pause,
+            jitter=jitter,
+            redactor=redactor,
+        )
+        turn = Turn(self._crew.tools, self._crew.specs, self._places, around)
+        await turn.run(calls, self._together(calls, hear, limits))
+
+    def _allows(self, tool: BatchTool) -> bool:
+        return tool.at_once <= self._places.most_of(tool.spec.category)
 
     def _together(
         self, calls: Sequence[ToolCall], hear: Callable[[Signal], None], limits: Limits
     ) -> dict[str, Merged]:
         """By name the tools whose calls are merged: those that can, if there are several calls."""
         together: dict[str, Merged] = {}
+        if len(calls) < 2:
+            return together
         for name, count in Counter(call.name for call in calls).items():
-            tool = self._tools[name]
-            if count > 1 and isinstance(tool, BatchTool):
+            tool = self._crew.tools[name]
+            if count > 1 and isinstance(tool, BatchTool) and self._allows(tool):
 
                 def told(batch: Batch, name: str = name) -> None:
                     hear(Batched(name, batch.items, batch.distinct))
 
-                together[name] = Merged(tool, _timeout_ms(tool, limits), self._free, told)
+                spec = tool.spec
+                timeout_ms = limits.timeout_ms(spec.category, spec.timeout_ms)
+                together[name] = Merged(tool, timeout_ms, self._places, told)
         return together
-
-    async def _outcome(
-        self, call: ToolCall, context: ToolContext, limits: Limits, merged: Merged | None
-    ) -> tuple[str, ToolResult]:
-        tool = self._tools[call.name]
-        timeout_ms = _timeout_ms(tool, limits)
-        try:
-            if merged is not None:  # each call's time is counted there
-                result = await merged.run(call.arguments, context)
-            else:
-                async with asyncio.timeout(timeout_ms / 1000) as time_limit:
-                    result = await tool.run(call.arguments, context)
-        except TimeoutError as error:
-            if merged is None and not time_limit.expired():  # its own, e.g. of a connection
-                return "broken", _broke(call, error)
-            text = f"Stopped after {timeout_ms / 1000:g} s: the time limit of {call.name}."
-            return "timeout", ToolResult(text, ok=False)
-        except AgentctlError as error:
-            return "error", ToolResult(str(error), ok=False)
-        except Exception as error:  # noqa: BLE001 - a broken tool must not end the run: the model is told
-            return "broken", _broke(call, error)
-        return ("ok" if result.ok else "error"), result
-
-    async def close(self) -> None:
-        """Close every tool, the last one first, whatever one of them does."""
-        for tool in reversed(self._tools.values()):
-            try:
-                await tool.close()
-            except Exception:  # noqa: BLE001, S112 - the others must be closed too
-                continue
-
-
-def _timeout_ms(tool: Tool, limits: Limits) -> Millis:
-    return limits.timeout_ms(tool.spec.category, tool.spec.timeout_ms)
-
-
-def _broke(call: ToolCall, error: Exception) -> ToolResult:
-    return ToolResult(f"{call.name} broke: {type(error).__name__}: {error}", ok=False)
-
-
-def _ended(
-    call: ToolCall, status: str, result: ToolResult, duration_ms: Millis
-) -> tuple[ToolEnded, Sequence[StoredOutput]]:
-    text = storable(result.text)
-    if len(text) <= SHOWN_BYTES_MAX // 4 or len(raw := text.encode()) <= SHOWN_BYTES_MAX:
-        return ToolEnded(call.id, call.name, text, status, duration_ms), ()
-    ref = hashlib.sha256(raw).hexdigest()[:16]
-    head = raw[:HEAD_BYTES].decode(errors="ignore")
-    tail = raw[-TAIL_BYTES:].decode(errors="ignore")
-    shown = (
-        f"{head}\n[… {len(raw) - HEAD_BYTES - TAIL_BYTES:,} of {len(raw):,} bytes left out; "
-        f'read_output(id="{ref}") shows them …]\n{tail}'
-    )
-    ended = ToolEnded(call.id, call.name, shown, status, duration_ms, ref, len(raw))
-    return ended, (StoredOutput(ref, text),)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from agentctl.core.rows import Gate
 from agentctl.core.state import State
-from agentctl.core.values import Millis, Quote, Shared, SideCall, View
+from agentctl.core.values import Millis, Quote, Shared, SideCall, ToolSpec, View
 from agentctl.ports import NO_GATE
 from agentctl.run import perform
 from agentctl.run.world import Mind, World
@@ -22,11 +22,14 @@ class Viewer:
         """Nothing is looked at yet."""
         self._world = world
         self._account = state.created.account
-        specs = world.belt.specs.values()
-        self._categories = sorted({"ai", *(spec.category for spec in specs)})
-        told = "".join(spec.description + spec.parameters for spec in specs)
-        self._overhead = state.created.system + told
+        self._system = state.created.system
+        self._specs: dict[str, ToolSpec] = {}
+        self._categories = ["ai"]
+        self._overhead = self._system
         self._overhead_tokens: dict[int, int] = {}
+        # What the last answer was given to, as far as is known: tools of other processes are not.
+        self._anchor = _anchor(state)
+        self._anchor_bytes: int | None = None
         # May be a little old: the append looks again, and a refusal has it read anew.
         self._shared: Shared | None = None
         self._mind_name = ("", "")
@@ -40,6 +43,8 @@ class Viewer:
     def view(self, state: State, now_ms: Millis) -> View:
         """What `decide` must know besides the state."""
         world, mind = self._world, self.mind(state)
+        if world.belt.specs is not self._specs:
+            self._learn_tools(state)
         if self._shared is None:
             self._shared = world.store.shared(
                 self._account, self._categories, now_ms, world.clock.now_ms()
@@ -47,7 +52,7 @@ class Viewer:
         quote, near = NO_QUOTE, NOTHING_NEAR
         embedding: SideCall | None = None
         if state.ready_to_ask:
-            quote = perform.quote(state, mind, self._overhead_of(mind))
+            quote = perform.quote(state, mind, self._overhead_of(mind), self._grown_bytes(state))
             if world.relevance is not None:
                 near, embedding = world.relevance.look(state, quote)
         return View(
@@ -55,14 +60,39 @@ class Viewer:
             quote,
             self._shared,
             mind.provider.paced,
-            world.belt.specs,
+            self._specs,
             mind.counter.bytes_per_ktoken,
             world.ask is not None,
             mind.shape,
             near,
             embedding,
             world.custom,
+            rules=world.rules,
         )
+
+    def _learn_tools(self, state: State) -> None:
+        """The tools are others than before, or seen for the first time."""
+        if self._anchor_bytes is None:  # the built-in ones were there before
+            known = [spec for spec in self._world.belt.specs.values() if not spec.origin]
+            self._anchor_bytes = _told_bytes(known)
+        elif _anchor(state) != self._anchor:
+            self._anchor, self._anchor_bytes = _anchor(state), _told_bytes(self._specs.values())
+        self._specs = self._world.belt.specs
+        specs = self._specs.values()
+        self._categories = sorted({"ai", *(spec.category for spec in specs)})
+        self._overhead = self._system + "".join(
+            spec.description + spec.parameters for spec in specs
+        )
+        self._overhead_tokens = {}
+        self._shared = None  # it must tell of all categories
+
+    def _grown_bytes(self, state: State) -> int:
+        """By how much the tools take more room than those the last answer was given to."""
+        if self._anchor_bytes is None or not state.anchor_tokens:
+            return 0
+        if _anchor(state) != self._anchor:  # it was given to those of today
+            return 0
+        return max(_told_bytes(self._specs.values()) - self._anchor_bytes, 0)
 
     def mind(self, state: State) -> Mind:
         """The model to ask, looked up anew only when the state names another."""
@@ -94,3 +124,12 @@ class Viewer:
             found = mind.counter.count(self._overhead)
             self._overhead_tokens[mind.counter.bytes_per_ktoken] = found
         return found
+
+
+def _anchor(state: State) -> tuple[int, int]:
+    return state.anchor_tokens, state.anchor_bytes
+
+
+def _told_bytes(specs: Iterable[ToolSpec]) -> int:
+    """How much the model is told of these tools."""
+    return sum(len((spec.description + spec.parameters).encode()) for spec in specs)

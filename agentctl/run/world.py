@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from agentctl.core.calibrate import Learner
 from agentctl.core.events import ModelAnswered, ModelAsked, ModelFailed
+from agentctl.core.redact import NO_SECRETS, Redactor
 from agentctl.core.state import State
-from agentctl.core.values import Millis, Quote, Shape, SideCall
+from agentctl.core.values import Millis, Quote, Rule, Shape, SideCall
 from agentctl.ports import Ask, Clock, Counter, Listener, Pricer, Provider, Store
 from agentctl.run.reuse import Reuse
 from agentctl.run.toolbelt import Toolbelt
@@ -83,6 +84,12 @@ class World(Struct, frozen=True):
     """Of the run's own model, as in `Mind`."""
     custom: Callable[..., object] | None = None
     """The installed context policy that the task's policy names."""
+    enforced: str = ""
+    """What confines commands, as it was found by trying."""
+    rules: tuple[Rule, ...] = ()
+    """What calls of tools may do."""
+    redactor: Redactor = NO_SECRETS
+    """Takes secrets out of all text that is stored or shown."""
     relevance: Near | None = None
     """Knows by an embedder what is near in meaning."""
 

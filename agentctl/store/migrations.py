@@ -152,6 +152,14 @@ def _learned(db: Database) -> None:
     )
 
 
+def m003_permissions(db: Database) -> None:
+    """Add the rules of "always" answers."""
+    db.execute(
+        "CREATE TABLE permissions (id INTEGER PRIMARY KEY, cwd TEXT NOT NULL, rule TEXT NOT NULL,"
+        " at_ms INTEGER NOT NULL, task INTEGER NOT NULL, UNIQUE (cwd, rule))"
+    )
+
+
 def _spend_by_hour(db: Database) -> None:
     """Sum the spend by hours too."""
     # A day is 24 of these and the minutes of one hour, not 1,440 minutes. Kept by triggers, so that
@@ -199,6 +207,7 @@ SUM_WHEN_SETTLED = (
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     m001_first_tables,
     m002_shared_limits_and_sums,
+    m003_permissions,
 )
 
 

@@ -82,6 +82,7 @@ class Projection:
             e.LimitReached: self._limit_reached,
             e.Switched: self._switched,
             e.ToolEnded: self._tool_ended,
+            e.ToolApproved: self._tool_approved,
         }
 
     def forget(self) -> None:
@@ -152,6 +153,14 @@ class Projection:
 
                 self._lookups = Lookups(self._db)
             self._lookups.ended(event, at_ms, self._pos)
+
+    def _tool_approved(self, task: int, event: e.ToolApproved, at_ms: Millis) -> None:
+        if event.rule:
+            self._db.execute(
+                "INSERT OR IGNORE INTO permissions"
+                " SELECT NULL, cwd, ?, ?, no FROM tasks WHERE no = ?",
+                (event.rule, at_ms, task),
+            )
 
     def _provider_health(
         self, task: int, provider: str, event: e.Event, at_ms: Millis, asked_ms: Millis

@@ -1,4 +1,4 @@
-"""What the built-in tools share: arguments with a schema, paths that stay inside, ranges of lines.
+"""What the built-in tools share: arguments with a schema, errors of paths, ranges of lines.
 
 A tool is a class with a `spec`, an argument Struct and one method `act`. Everything that came from
 the model has passed the Struct before `act` sees it.
@@ -6,19 +6,18 @@ the model has passed the Struct before `act` sees it.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from agentctl.core.values import TIMEOUTS_MS, Millis, Repeat, ToolSpec
+from agentctl.core.values import TIMEOUTS_MS, Millis, Repeat, Sandbox, ToolSpec
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
+from agentctl.tools.protected import Guard
 from agentctl.tools.treeworker import printable
 
 MAX_ARGUMENT_BYTES = 1_000_000
@@ -50,6 +49,10 @@ class BuiltIn(Generic[A]):
     spec: ToolSpec
     arguments: type[A]
 
+    def __init__(self, *, policy: Sandbox | None = None) -> None:
+        """`policy` says what is hidden, and which of the protected files may be written."""
+        self.guard = Guard(policy)
+
     def check(self, arguments: str) -> str:
         """Return why this JSON text does not fit the tool, or an empty string."""
         try:
@@ -72,15 +75,23 @@ class BuiltIn(Generic[A]):
     def _decode(self, arguments: str) -> A:
         """Read the model's JSON. Raises ToolError with a message that names the field."""
         try:
-            data = arguments.encode().strip()
-            if len(data) > MAX_ARGUMENT_BYTES:
-                raise ToolError(f"The arguments are larger than {MAX_ARGUMENT_BYTES:,} bytes.")
-            if _depth(arguments) > MAX_ARGUMENT_DEPTH:
-                raise ToolError(f"The arguments are nested over {MAX_ARGUMENT_DEPTH} deep.")
-            # Some models send nothing at all for a call without arguments.
-            return msgspec.json.decode(data or b"{}", type=self.arguments)
-        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            return msgspec.json.decode(bounded(arguments), type=self.arguments)
+        except msgspec.DecodeError as error:
             raise ToolError(str(error)) from error
+
+
+def bounded(arguments: str) -> bytes:
+    """Return the model's JSON text as bytes to be read. Raises ToolError if it is too large."""
+    try:
+        data = arguments.encode().strip()
+    except UnicodeEncodeError as error:
+        raise ToolError(str(error)) from error
+    if len(data) > MAX_ARGUMENT_BYTES:
+        raise ToolError(f"The arguments are larger than {MAX_ARGUMENT_BYTES:,} bytes.")
+    if _depth(arguments) > MAX_ARGUMENT_DEPTH:
+        raise ToolError(f"The arguments are nested over {MAX_ARGUMENT_DEPTH} deep.")
+    # Some models send nothing at all for a call without arguments.
+    return data or b"{}"
 
 
 def _depth(text: str) -> int:
@@ -134,24 +145,6 @@ def spec_of(
         timeout_ms=usual_ms if timeout_ms is None else timeout_ms,
         lookup=lookup,
     )
-
-
-def inside(context: ToolContext, path: str) -> Path:
-    """Resolve a path of the model, links and `..` included. Raises ToolError outside `cwd`."""
-    if "\0" in path:
-        raise ToolError("A path cannot contain a NUL character.")
-    with told(path):
-        real = Path(os.path.realpath(Path(context.cwd) / path))
-    if not real.is_relative_to(context.cwd):
-        raise ToolError(
-            f"{shown(path)} is outside the workspace {shown(context.cwd)}: files must stay inside."
-        )
-    return real
-
-
-def relative(context: ToolContext, path: Path) -> str:
-    """Name a file as the model does: relative to the workspace, fit for one line."""
-    return shown(str(path.relative_to(context.cwd)))
 
 
 @contextmanager

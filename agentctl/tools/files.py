@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from agentctl.core.values import Millis
+from agentctl.core.values import Millis, Sandbox
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
 from agentctl.tools import proofs, textfile
@@ -21,13 +21,12 @@ from agentctl.tools.base import (
     FirstLine,
     LineCount,
     PathText,
-    inside,
     line_range,
-    relative,
     shown,
     spec_of,
     told,
 )
+from agentctl.tools.beneath import Place, place
 
 
 class ReadFileArguments(Arguments, frozen=True):
@@ -42,6 +41,7 @@ class ReadFile(BuiltIn[ReadFileArguments]):
     """Reads a text file or a range of its lines."""
 
     arguments = ReadFileArguments
+    at_once = 1
     spec = spec_of(
         "read_file",
         "Read a text file of the workspace.",
@@ -52,8 +52,9 @@ class ReadFile(BuiltIn[ReadFileArguments]):
         lookup=True,
     )
 
-    def __init__(self, now: proofs.NowNs = proofs.now_ns) -> None:
+    def __init__(self, now: proofs.NowNs = proofs.now_ns, *, policy: Sandbox | None = None) -> None:
         """`now` tells nanoseconds since the epoch; a test may hold its own clock."""
+        super().__init__(policy=policy)
         self._now = now
 
     async def act(self, arguments: ReadFileArguments, context: ToolContext) -> ToolResult:
@@ -97,19 +98,21 @@ class ReadFile(BuiltIn[ReadFileArguments]):
             over.set()
 
     def _read(self, arguments: ReadFileArguments, context: ToolContext) -> ToolResult:
-        path = inside(context, arguments.path)
-        name = relative(context, path)
-        proof = proofs.of_file(path, self._now)
-        if context.earlier is not None and proofs.holds(proof, context):
-            return ToolResult(context.earlier.text, proof=proof, again=True)
-        with told(name):
-            large = arguments.lines > 0 and path.stat().st_size > textfile.MAX_READ_BYTES
-        if large:
-            text = textfile.load_lines(path, name, arguments.start_line, arguments.lines)
-        else:
-            whole = textfile.load(path, name).text
-            text = line_range(whole, arguments.start_line, arguments.lines)
+        with place(context, arguments.path, self.guard) as file:
+            proof = proofs.of_file(file, self._now)
+            if context.earlier is not None and proofs.holds(proof, context):
+                return ToolResult(context.earlier.text, proof=proof, again=True)
+            text = _part(file, arguments)
         return ToolResult(text or "(the file is empty)", proof=proof)
+
+
+def _part(file: Place, arguments: ReadFileArguments) -> str:
+    """The lines that were asked for. Raises ToolError."""
+    with told(file.label):
+        large = arguments.lines > 0 and file.stat().st_size > textfile.MAX_READ_BYTES
+    if large:
+        return textfile.load_lines(file, arguments.start_line, arguments.lines)
+    return line_range(textfile.load(file).text, arguments.start_line, arguments.lines)
 
 
 class WriteFileArguments(Arguments, frozen=True):
@@ -134,11 +137,10 @@ class WriteFile(BuiltIn[WriteFileArguments]):
 
     async def act(self, arguments: WriteFileArguments, context: ToolContext) -> ToolResult:
         """Write exactly this text as UTF-8. Raises ToolError."""
-        path = inside(context, arguments.path)
-        name = relative(context, path)
-        data = arguments.text.encode()
-        textfile.replace(path, name, data)
-        return ToolResult(f"Wrote {len(data):,} bytes to {name}.")
+        with place(context, arguments.path, self.guard, writes=True) as file:
+            data = arguments.text.encode()
+            textfile.replace(file, data)
+            return ToolResult(f"Wrote {len(data):,} bytes to {file.label}.")
 
 
 class EditFileArguments(Arguments, frozen=True):
@@ -165,27 +167,31 @@ class EditFile(BuiltIn[EditFileArguments]):
 
     async def act(self, arguments: EditFileArguments, context: ToolContext) -> ToolResult:
         """Replace `old` by `new`. Raises ToolError unless it occurs as often as it should."""
-        path = inside(context, arguments.path)
-        name = relative(context, path)
-        file = textfile.load(path, name)
-        old, new = arguments.old, arguments.new
-        if file.crlf:
-            old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
-        count = file.text.count(old)
-        if count == 0:
-            raise ToolError(f"The old text does not occur in {name}: read the file again.")
-        if count > 1 and not arguments.all:
-            raise ToolError(
-                f"The old text occurs {count:,} times in {name}: "
-                "give more of what stands around it, or set all."
-            )
-        try:
-            data = file.encode(file.text.replace(old, new))
-        except UnicodeEncodeError as error:
-            raise ToolError(f"{name} is {file.encoding} and cannot hold the new text.") from error
-        textfile.replace(path, name, data)
+        with place(context, arguments.path, self.guard, writes=True) as place_:
+            name, file = place_.label, textfile.load(place_)
+            data, count = _edited(file, name, arguments)
+            textfile.replace(place_, data)
         passages = "1 passage" if count == 1 else f"{count:,} passages"
         return ToolResult(f"Replaced {passages} in {name}.")
+
+
+def _edited(file: textfile.Text, name: str, arguments: EditFileArguments) -> tuple[bytes, int]:
+    """The file's new bytes, and how many passages were replaced. Raises ToolError."""
+    old, new = arguments.old, arguments.new
+    if file.crlf:
+        old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+    count = file.text.count(old)
+    if count == 0:
+        raise ToolError(f"The old text does not occur in {name}: read the file again.")
+    if count > 1 and not arguments.all:
+        raise ToolError(
+            f"The old text occurs {count:,} times in {name}: "
+            "give more of what stands around it, or set all."
+        )
+    try:
+        return file.encode(file.text.replace(old, new)), count
+    except UnicodeEncodeError as error:
+        raise ToolError(f"{name} is {file.encoding} and cannot hold the new text.") from error
 
 
 class ListDirArguments(Arguments, frozen=True):
@@ -210,9 +216,14 @@ class ListDir(BuiltIn[ListDirArguments]):
 
     async def act(self, arguments: ListDirArguments, context: ToolContext) -> ToolResult:
         """One line for each entry, sorted by name. Raises ToolError."""
-        path = inside(context, arguments.path)
-        with told(arguments.path), os.scandir(path) as entries:
-            lines = [_entry_line(entry) for entry in sorted(entries, key=lambda each: each.name)]
+        with place(context, arguments.path, self.guard) as at, told(arguments.path):
+            fd = at.folder()
+            try:
+                with os.scandir(fd) as entries:
+                    found = sorted(entries, key=lambda each: each.name)
+                lines = [_entry_line(entry) for entry in found]
+            finally:
+                os.close(fd)
         return proofs.of_text("\n".join(lines) or "(the folder is empty)", context)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import socket
 import time
 import zlib
@@ -10,14 +11,15 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from agentctl.core.values import Millis
+from agentctl.core.values import Millis, Sandbox
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
 from agentctl.tools import validators
 from agentctl.tools.addresses import is_public
 from agentctl.tools.base import Arguments, BuiltIn, shown, spec_of
-from agentctl.tools.lanes import Lane, Lanes, host_of
+from agentctl.tools.lanes import LANES, Lane, Lanes, host_of
 
 if TYPE_CHECKING:
     import ssl
@@ -30,6 +32,11 @@ MAX_ADDRESSES = 4
 """So many addresses of a host are tried."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _UNCHANGED = 304
+_BUSY = frozenset({502, 503, 504})
+"""Statuses of a server that may answer in a moment."""
+TRIES = 3
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "utf-7"})
+"""Known to Python and to no browser; to read two megabytes by some of them takes for ever."""
 
 
 class HttpGetArguments(Arguments, frozen=True):
@@ -57,23 +64,33 @@ class HttpGet(BuiltIn[HttpGetArguments]):
     """Fetches a page. Each hop's host is resolved once, checked, and connected to as checked."""
 
     arguments = HttpGetArguments
-    spec = spec_of(
-        "http_get",
-        "Fetch a public http(s) URL as text.",
-        HttpGetArguments,
-        category="http",
-        repeat="safe",
-        changes=False,
-        lookup=True,
+    at_once = LANES
+    spec = replace(
+        spec_of(
+            "http_get",
+            "Fetch a public http(s) URL as text.",
+            HttpGetArguments,
+            category="http",
+            repeat="safe",
+            changes=False,
+            lookup=True,
+        ),
+        attempts=TRIES,
     )
 
     def __init__(
         self,
         *,
+        policy: Sandbox | None = None,
         allow_private: bool = False,
         now_ms: Callable[[], Millis] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Both are for tests: `allow_private` lets every address pass, `now_ms` holds a clock."""
+        """`hosts` of the policy may be reached although they are not public.
+
+        The others are for tests: `allow_private` lets every address pass, `now_ms` holds a clock.
+        """
+        super().__init__(policy=policy)
+        self._hosts = frozenset(policy.hosts if policy is not None else ())
         self._allow_private = allow_private
         self._now_ms = now_ms
         self._tls: ssl.SSLContext | None = None
@@ -155,12 +172,21 @@ class HttpGet(BuiltIn[HttpGetArguments]):
             raise ToolError(f"That is not a URL that can be fetched: {error}") from error
         except httpx2.HTTPError as error:
             reason = str(error) or type(error).__name__
-            raise ToolError(f"{shown(str(url))} could not be fetched: {reason}") from error
+            passing = (httpx2.NetworkError, httpx2.ConnectTimeout, httpx2.RemoteProtocolError)
+            raise ToolError(
+                f"{shown(str(url))} could not be fetched: {reason}",
+                retriable=isinstance(error, passing),
+            ) from error
         raise ToolError(f"{shown(arguments.url)} redirects more than {MAX_REDIRECTS} times.")
 
     def _result(self, page: Page, url: httpx2.URL, *, redirected: bool) -> ToolResult:
-        """Put a page into words; only a whole one without an error may be given again."""
+        """Put a page into words; only a whole one without an error may be given again.
+
+        Raises ToolError with those words where the server may answer in a moment.
+        """
         text, is_ok = _in_words(page, url), page.status < 400
+        if page.status in _BUSY:
+            raise ToolError(text, retriable=True)
         if page.status != 200 or page.cut:
             return ToolResult(text, is_ok)
         found = validators.of_page(str(url), page.headers, self._now_ms(), redirected=redirected)
@@ -207,9 +233,20 @@ class HttpGet(BuiltIn[HttpGetArguments]):
         except (OSError, OverflowError, UnicodeError) as error:
             raise ToolError(f"The host {shown(url.host)} could not be found: {error}") from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if not self._allow_private and not all(map(is_public, addresses)):
-            raise ToolError(f"{shown(url.host)} is not a public address: it may not be reached.")
+        is_asked_for = self._allow_private or not self._hosts.isdisjoint(_written(url, port))
+        if not is_asked_for and not all(map(is_public, addresses)):
+            raise ToolError(
+                f"{shown(url.host)} is not a public address: it may not be reached. The user can "
+                "allow it in the setting http_allowed."
+            )
         return addresses[:MAX_ADDRESSES]
+
+
+def _written(url: httpx2.URL, port: int) -> tuple[str, str]:
+    """How a URL's host may stand in the list of those that are allowed."""
+    host = url.raw_host.decode("ascii").lower()
+    host = f"[{host}]" if ":" in host else host
+    return host, f"{host}:{port}"
 
 
 async def _ask_once(lane: Lane, address: str, url: httpx2.URL, more: Mapping[str, str]) -> Page:
@@ -250,16 +287,23 @@ async def _read(response: httpx2.Response) -> Page:
     )
 
 
+def _charset(declared: str) -> str:
+    """How to read a page that says it is written so; UTF-8 where that is nothing for pages."""
+    try:
+        name = codecs.lookup(declared).name
+        b"a".decode(name, errors="replace")  # "zip" is known too, but it gives no text
+    except (LookupError, UnicodeError, ValueError):
+        return "utf-8"
+    return "utf-8" if name.replace("_", "-") in _NO_CHARSETS else name
+
+
 def _in_words(page: Page, url: httpx2.URL) -> str:
     """Put a page into words."""
     head = f"{page.status} {shown(page.reason)} {shown(str(url))}\n{shown(page.kind)}".rstrip()
     if b"\0" in page.body[:8192]:
         text = f"(binary data of {'over ' if page.cut else ''}{len(page.body):,} bytes)"
     else:
-        try:
-            text = page.body.decode(page.charset, errors="replace")
-        except LookupError:
-            text = page.body.decode(errors="replace")
+        text = page.body.decode(_charset(page.charset), errors="replace")
         if "html" in page.kind:
             # Brings the table of all HTML entities, which most runs never need.
             from agentctl.tools.pagetext import page_text

@@ -14,9 +14,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from agentctl.core.environment import tool_environment
 from agentctl.errors import ToolError
 from agentctl.ports import Emit
 
@@ -29,32 +30,37 @@ PIPE_CHUNKS = 16
 """The most chunks that a pipe can hold."""
 END_WAIT_S = 2.0
 
-_PASSED_ON = frozenset(
-    ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV")
-)
-"""Variables that a command gets, besides LC_*. A provider's key is never among them."""
 
+def environment(folder: str, further: Collection[str] = ()) -> dict[str, str]:
+    """The allow-listed part of our environment, for a command in `folder`.
 
-def environment(folder: str) -> dict[str, str]:
-    """The allow-listed part of our environment, for a command in `folder`."""
-    passed = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _PASSED_ON or name.startswith("LC_")
-    }
-    return {"PATH": os.defpath, **passed, "PWD": folder}
+    `further` are variables that the user named.
+    """
+    return {"PATH": os.defpath, **tool_environment(os.environ, tuple(further)), "PWD": folder}
 
 
 class Command:
     """A running command and everything that it started. Must be ended by `end`."""
 
-    def __init__(self, arguments: Sequence[str], folder: str, emit: Emit) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: str,
+        emit: Emit,
+        *,
+        env: Mapping[str, str] | None = None,
+        reports: bool = False,
+        stdio: tuple[int, int] | None = None,
+    ) -> None:
         """Start it within the running event loop. Raises ToolError.
 
-        `arguments[0]` is an absolute path; `emit` hears the output until `wait` has returned.
+        `arguments[0]` is an absolute path; `emit` hears the output until `wait` has returned. `env`
+        stands for `environment(folder)`; with `reports` the command tells by descriptor 3 how it
+        ended. `stdio` are pipes to be its standard input and output, which the caller closes; what
+        is heard is then its standard error.
         """
-        passed = environment(folder)
-        order = _order(arguments, folder, passed)
+        passed = environment(folder) if env is None else env
+        order = _order(arguments, folder, passed, reports=reports, stdio=stdio or ())
         try:
             self._supervisor = subprocess.Popen(  # noqa: S603 - our own script, no shell
                 [sys.executable, "-I", "-S", str(SUPERVISOR)],
@@ -65,6 +71,7 @@ class Command:
                 env=passed,
                 cwd="/",
                 start_new_session=True,
+                pass_fds=stdio or (),
             )
         except OSError as error:
             raise ToolError(f"The command could not be started: {error.strerror}.") from error
@@ -206,9 +213,19 @@ class Command:
             self._lifeline = -1
 
 
-def _order(arguments: Sequence[str], folder: str, passed: Mapping[str, str]) -> bytes:
+def _order(
+    arguments: Sequence[str],
+    folder: str,
+    passed: Mapping[str, str],
+    *,
+    reports: bool,
+    stdio: tuple[int, ...],
+) -> bytes:
     """What supervisor.py reads first. Raises ToolError for what cannot be passed on."""
-    items = [folder, str(len(arguments)), *arguments, *(f"{k}={v}" for k, v in passed.items())]
+    count = str(len(arguments)) + (" report" if reports else "")
+    if stdio:
+        count += f" stdio {stdio[0]} {stdio[1]}"
+    items = [folder, count, *arguments, *(f"{k}={v}" for k, v in passed.items())]
     if any("\0" in item for item in items):
         raise ToolError("A command cannot contain a NUL character.")
     try:

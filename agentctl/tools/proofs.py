@@ -13,14 +13,17 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from agentctl.ports import ToolContext, ToolResult
+from agentctl.tools.beneath import Place
 from agentctl.tools.treeworker import Tree
 
 SETTLED_NS = 2_000_000_000
 TREE_ENTRIES_MAX = 20_000
 """To look at more would take about as long as a search."""
+
+_HANDLE = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
+"""How to hold a file without reading it."""
 
 NowNs = Callable[[], int]
 now_ns: NowNs = time.time_ns
@@ -37,11 +40,11 @@ def holds(proof: str, context: ToolContext) -> bool:
     return bool(proof) and context.earlier is not None and context.earlier.proof == proof
 
 
-def of_file(path: Path, now: NowNs) -> str:
+def of_file(file: Place, now: NowNs) -> str:
     """Proof of what a file holds; empty where there is none."""
     try:
-        found = os.lstat(path)
-        is_made_up = _is_made_up(path)
+        found = file.stat()
+        is_made_up = _is_made_up(file.open(_HANDLE))
     except OSError:
         return ""  # reading it will say why
     if is_made_up or found.st_ctime_ns > now() - SETTLED_NS:
@@ -49,19 +52,18 @@ def of_file(path: Path, now: NowNs) -> str:
     return _identity(found)
 
 
-async def of_tree(top: Path, now: NowNs) -> str:
-    """Proof of all that a search below this folder can see. Breathes between folders."""
-    tree = Tree(str(top))
+async def of_tree(tree: Tree, now: NowNs) -> str:
+    """Proof of all that a search of this tree can see. Breathes between folders."""
     digest, count, newest_ns = hashlib.sha256(), 0, 0
     devices: set[int] = set()
     try:
         for entries in tree.folders():
             for path, kind in entries:
-                found = os.lstat(f"{top}/{path}")
+                found = tree.stat(path)
                 newest_ns = max(newest_ns, found.st_ctime_ns)
                 if found.st_dev not in devices:
                     devices.add(found.st_dev)
-                    if _is_made_up(f"{top}/{path}"):
+                    if _is_made_up(tree.open(path, _HANDLE)):
                         return ""
                 name = path.encode(errors="surrogateescape")
                 digest.update(b"%s\0%s %s\n" % (name, kind.encode(), _identity(found).encode()))
@@ -77,9 +79,12 @@ async def of_tree(top: Path, now: NowNs) -> str:
     return digest.hexdigest()[:32]
 
 
-def _is_made_up(path: Path | str) -> bool:
-    """Whether the file system has no room at all, because nothing is stored there."""
-    return os.statvfs(path).f_blocks == 0
+def _is_made_up(fd: int) -> bool:
+    """Whether its file system has no room at all, because nothing is stored there. Closes it."""
+    try:
+        return os.statvfs(fd).f_blocks == 0
+    finally:
+        os.close(fd)
 
 
 def _identity(found: os.stat_result) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
+from agentctl.core.values import Sandbox
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext, ToolResult
 from agentctl.tools import proofs
-from agentctl.tools.base import Arguments, BuiltIn, PathText, inside, shown, spec_of, told
+from agentctl.tools.base import Arguments, BuiltIn, PathText, shown, spec_of, told
+from agentctl.tools.beneath import Place, place
 from agentctl.tools.process import Command
+from agentctl.tools.protected import Guard
 from agentctl.tools.treeworker import Tree, matches
 
 MAX_FOUND = 10_000
@@ -45,26 +52,33 @@ class FindFiles(BuiltIn[FindFilesArguments]):
 
     async def act(self, arguments: FindFilesArguments, context: ToolContext) -> ToolResult:
         """One path for each line, relative to the workspace. Raises ToolError."""
-        top = inside(context, arguments.path)
-        base = _base(context, top)
-        tree = Tree(str(top))
-        found: list[str] = []
-        with told(arguments.path):
-            for entries in tree.folders():
-                found.extend(
-                    shown(base + path)
-                    for path, kind in entries
-                    if kind != "folder" and matches(path, arguments.pattern)
-                )
-                if len(found) > MAX_FOUND:
-                    break
-                await asyncio.sleep(0)
+        with (
+            place(context, arguments.path, self.guard) as top,
+            told(arguments.path),
+            _tree(top, self.guard) as tree,
+        ):
+            found = await _found(tree, arguments.pattern, _base(top))
         lines = found[:MAX_FOUND] or ["(no files)"]
         if len(found) > MAX_FOUND:
             lines.append(f"[stopped after {MAX_FOUND:,} files: narrow the pattern or path]")
         if tree.note():
             lines.append(tree.note())
         return proofs.of_text("\n".join(lines), context)
+
+
+async def _found(tree: Tree, pattern: str, base: str) -> list[str]:
+    """Paths that fit a glob, up to just above the bound. Raises OSError."""
+    found: list[str] = []
+    for entries in tree.folders():
+        found.extend(
+            shown(base + path)
+            for path, kind in entries
+            if kind != "folder" and matches(path, pattern)
+        )
+        if len(found) > MAX_FOUND:
+            break
+        await asyncio.sleep(0)
+    return found
 
 
 class SearchTextArguments(Arguments, frozen=True):
@@ -92,30 +106,28 @@ class SearchText(BuiltIn[SearchTextArguments]):
         lookup=True,
     )
 
-    def __init__(self, now: proofs.NowNs = proofs.now_ns) -> None:
+    def __init__(self, now: proofs.NowNs = proofs.now_ns, *, policy: Sandbox | None = None) -> None:
         """`now` tells nanoseconds since the epoch; a test may hold its own clock."""
+        super().__init__(policy=policy)
         self._now = now
 
     async def act(self, arguments: SearchTextArguments, context: ToolContext) -> ToolResult:
         """The hits in order of path and line. Raises ToolError, e.g. for a bad pattern."""
-        target = inside(context, arguments.path)
-        with told(arguments.path):
-            is_folder = target.is_dir()
-            target.stat()
-        now = self._now
-        proof = await proofs.of_tree(target, now) if is_folder else proofs.of_file(target, now)
+        with place(context, arguments.path, self.guard) as target:
+            with told(arguments.path):
+                is_folder = stat.S_ISDIR(target.stat().st_mode)
+            proof = await self._proof(target, is_folder)
+            below = target.below
+            hidden = self.guard.hidden_below(target.real) if is_folder else ()
         if context.earlier is not None and proofs.holds(proof, context):
             return ToolResult(context.earlier.text, proof=proof, again=True)
-        top = target if is_folder else target.parent
+        folder, _, name = (below, "", "") if is_folder else below.rpartition("/")
         command = Command(
             [
                 *(sys.executable, "-I", "-S", "-W", "ignore", str(WORKER)),
-                arguments.pattern,
-                str(top),
-                "" if is_folder else target.name,
-                arguments.glob,
+                *(arguments.pattern, context.cwd, folder, name, arguments.glob),
                 str(arguments.max_results),
-                _base(context, top),
+                *hidden,
             ],
             context.cwd,
             lambda _text: None,
@@ -129,8 +141,28 @@ class SearchText(BuiltIn[SearchTextArguments]):
             raise ToolError(text or "The search broke off.")
         return ToolResult(text, proof=proof)
 
+    async def _proof(self, target: Place, is_folder: bool) -> str:
+        if not is_folder:
+            return proofs.of_file(target, self._now)
+        try:
+            with _tree(target, self.guard) as tree:
+                return await proofs.of_tree(tree, self._now)
+        except OSError:
+            return ""  # the search will say why
 
-def _base(context: ToolContext, top: Path) -> str:
+
+@contextmanager
+def _tree(top: Place, guard: Guard) -> Iterator[Tree]:
+    """The files below a folder, without what is hidden. Raises OSError."""
+    fd = top.folder()
+    tree = Tree(fd, guard.hidden_below(top.real))
+    try:
+        yield tree
+    finally:
+        tree.close()
+        os.close(fd)
+
+
+def _base(top: Place) -> str:
     """What stands before a path below `top` to make it relative to the workspace."""
-    below = top.relative_to(context.cwd).as_posix()
-    return "" if below == "." else f"{below}/"
+    return f"{top.below}/" if top.below else ""

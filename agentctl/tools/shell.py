@@ -9,11 +9,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from agentctl.core.values import Sandbox
+from agentctl.errors import ToolError, UsageError
 from agentctl.ports import ToolContext, ToolResult
 from agentctl.tools.base import Arguments, BuiltIn, spec_of
-from agentctl.tools.process import MAX_KEPT_BYTES, Command
+from agentctl.tools.process import MAX_KEPT_BYTES, Command, environment
+from agentctl.tools.sandbox import ENGINES, Engine, probe, require, supervised, wrap
 
 MAX_TIMEOUT_S = 600
+UNCONFINED = Sandbox("off")
 
 
 class RunShellArguments(Arguments, frozen=True):
@@ -38,14 +42,31 @@ class RunShell(BuiltIn[RunShellArguments]):
         timeout_ms=(MAX_TIMEOUT_S + 10) * 1000,
     )
 
-    def __init__(self, timer: Callable[[float], asyncio.Timeout] = asyncio.timeout) -> None:
-        """`timer` makes the time-out of a call from seconds; a test may hold its own clock."""
+    def __init__(
+        self,
+        timer: Callable[[float], asyncio.Timeout] = asyncio.timeout,
+        *,
+        policy: Sandbox = UNCONFINED,
+        engines: tuple[Engine, ...] = ENGINES,
+    ) -> None:
+        """`timer` makes the time-out of a call from seconds; a test may hold its own clock.
+
+        `policy` confines commands by one of `engines`.
+        """
         self._timer = timer
+        self._policy = policy
+        self._engines = engines
         self._running: set[Command] = set()
+
+    def confinement(self, cwd: str) -> str:
+        """Say what confines commands here, as was found by trying. Raises UsageError for strict."""
+        enforced = probe(self._policy, cwd, self._engines)
+        require(self._policy, enforced)
+        return enforced.line()
 
     async def act(self, arguments: RunShellArguments, context: ToolContext) -> ToolResult:
         """Return the output and how the command ended. Raises ToolError if it could not start."""
-        command = Command(["/bin/sh", "-c", arguments.command], context.cwd, context.emit)
+        command = self._start(arguments.command, context)
         self._running.add(command)
         try:
             async with self._timer(arguments.timeout_s):
@@ -61,6 +82,21 @@ class RunShell(BuiltIn[RunShellArguments]):
             self._running = {each for each in self._running if not each.gone}
         note = f"outcome unknown: {command.problem}" if code is None else _ending(code)
         return _result(command, note)
+
+    def _start(self, text: str, context: ToolContext) -> Command:
+        """Start a command, confined as the policy says. Raises ToolError."""
+        enforced = probe(self._policy, context.cwd, self._engines)
+        try:
+            shell = wrap(["/bin/sh", "-c", text], self._policy, context.cwd, enforced)
+        except UsageError as error:
+            raise ToolError(error.what, next_step=error.next_step) from error
+        return Command(
+            supervised(shell),
+            context.cwd,
+            context.emit,
+            env={**environment(context.cwd, self._policy.variables), **shell.env},
+            reports=shell.reports,
+        )
 
     async def close(self) -> None:
         """End what commands left running in the background."""

@@ -7,6 +7,13 @@ fd 0  the lifeline. First the order (see `read_order`); when it then ends, or sa
 fd 1  the command's output.
 fd 2  the status: "pid N" when the command runs, "exit N" when it ended (negative: by that signal).
 
+A command that is confined to a process namespace (sandbox_start.py) ends only when nothing is left
+in there. So it gets one more descriptor, 3, by which it tells "exit N" before that, or
+"exit N last" when it ends at once.
+
+A command that somebody talks to gets two descriptors of agentctl as its standard input and output;
+fd 1 is then its standard error only.
+
 It ends when no process of the command is left. On Linux orphans come to it as the nearest
 "child subreaper", so a daemon cannot get away by forking twice. Elsewhere the process tree and the
 command's process group are what can be reached.
@@ -27,7 +34,51 @@ RETRY_S = 0.01
 """First pause between two rounds of killing; it doubles up to MAX_RETRY_S."""
 MAX_RETRY_S = 0.32
 
-Order = tuple[str, list[str], dict[str, str]]
+REPORT_FD = 3
+
+Order = tuple[str, list[str], dict[str, str], bool, tuple[int, ...]]
+
+
+class Told:
+    """How the command ended, told once: by itself, or else when it is collected."""
+
+    def __init__(self, shell: int, report: int) -> None:
+        """`report` is what it tells by, not blocking, or -1."""
+        self.shell = shell
+        self.report = report
+        self._said = b""
+        self._code: int | None = None
+        self._done = False
+
+    def hear(self) -> None:
+        """Take what the command tells of itself."""
+        try:
+            data = os.read(self.report, 4096)
+        except BlockingIOError:
+            return
+        if not data:
+            os.close(self.report)
+            self.report = -1
+        self._said += data
+        word, _, rest = self._said.partition(b"\n")[0].partition(b" ")
+        if b"\n" not in self._said or word != b"exit" or self._code is not None:
+            return
+        number, _, last = rest.partition(b" ")
+        self._code = int(number)
+        if last != b"last":
+            self.ended(self._code)
+
+    def ended(self, code: int) -> None:
+        """It has ended so, unless it has told something else."""
+        if not self._done:
+            self._done = True
+            tell(f"exit {code}\n")
+
+    def collected(self, code: int) -> None:
+        """Its process is gone."""
+        if self.report >= 0:
+            self.hear()
+        self.ended(code if self._code is None else self._code)
 
 
 def main() -> None:
@@ -44,24 +95,27 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     if sys.platform == "linux":
         prctl(PR_SET_CHILD_SUBREAPER, 1)
-    shell = start(order)
-    tell(f"pid {shell}\n")
+    told = start(order)
+    tell(f"pid {told.shell}\n")
     release_output()
-    watched = [0, wake_read]
-    while reap(shell):
+    while reap(told):
+        watched = [0, wake_read, *((told.report,) if told.report >= 0 else ())]
         ready, _, _ = select.select(watched, [], [])
         if wake_read in ready:
             drain(wake_read)
+        if told.report in ready:
+            told.hear()
         if 0 in ready:
-            end_all(shell)
+            end_all(told)
             return
 
 
 def read_order() -> Order | None:
     """Read a line with a length and so many bytes. None when the lifeline ended first.
 
-    They are: folder, number of arguments, arguments, environment, separated by NUL, which none of
-    them can contain.
+    They are: folder, number of arguments (and " report" if the command tells how it ended, and
+    " stdio IN OUT" if somebody talks to it), arguments, environment, separated by NUL, which none
+    of them can contain.
     """
     data = b""
     while b"\n" not in data:
@@ -76,27 +130,36 @@ def read_order() -> Order | None:
             return None
         data += more
     folder, count, *rest = os.fsdecode(data).split("\0")
-    arguments, environment = rest[: int(count)], rest[int(count) :]
-    return folder, arguments, dict(item.split("=", 1) for item in environment)
+    number, *words = count.split(" ")
+    arguments, environment = rest[: int(number)], rest[int(number) :]
+    stdio = tuple(map(int, words[words.index("stdio") + 1 :])) if "stdio" in words else ()
+    env = dict(item.split("=", 1) for item in environment)
+    return folder, arguments, env, "report" in words, stdio
 
 
-def start(order: Order) -> int:
-    """Fork the command into its own session. Returns its pid, which is also its group's."""
+def start(order: Order) -> Told:
+    """Fork the command into its own session. Its pid is also its group's."""
     parent = os.getpid()
+    hear, report = os.pipe() if order[3] else (-1, -1)
     child = os.fork()
     if child:
-        return child
+        for fd in order[4]:  # so that each end of the talk sees when the other is gone
+            os.close(fd)
+        if report >= 0:
+            os.close(report)
+            os.set_blocking(hear, False)
+        return Told(child, hear)
     try:
-        become(order, parent)
+        become(order, parent, report)
     except OSError as error:
         os.write(1, f"cannot start {order[1][0]}: {error}\n".encode(errors="replace"))
     finally:
         os._exit(127)
 
 
-def become(order: Order, parent: int) -> None:
+def become(order: Order, parent: int, report: int) -> None:
     """Turn this forked child into the command. Returns only by an OSError."""
-    folder, arguments, environment = order
+    folder, arguments, environment, _, stdio = order
     os.setsid()
     if sys.platform == "linux":
         # Second line, should somebody kill the supervisor itself.
@@ -113,6 +176,13 @@ def become(order: Order, parent: int) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)  # every other descriptor but 0, 1 and 2 closes itself on exec
     os.dup2(1, 2)
+    for place, fd in enumerate(stdio):
+        os.dup2(fd, place)
+        os.close(fd)
+    if report == REPORT_FD:
+        os.set_inheritable(report, True)
+    elif report >= 0:
+        os.dup2(report, REPORT_FD)
     os.chdir(folder)
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - the command the user approved
 
@@ -131,7 +201,7 @@ def tell(line: str) -> None:
         return
 
 
-def reap(shell: int) -> bool:
+def reap(told: Told) -> bool:
     """Collect who has ended and tell how the command did. False when nobody is left."""
     while True:
         try:
@@ -140,19 +210,19 @@ def reap(shell: int) -> bool:
             return False
         if pid == 0:
             return True
-        if pid == shell:
-            tell(f"exit {os.waitstatus_to_exitcode(status)}\n")
+        if pid == told.shell:
+            told.collected(os.waitstatus_to_exitcode(status))
 
 
-def end_all(shell: int) -> None:
+def end_all(told: Told) -> None:
     """Kill until nobody is left: who forks meanwhile is found in the next round."""
     pause_s = RETRY_S
     while True:
         if sys.platform != "linux":
-            kill(-shell)
+            kill(-told.shell)
         for pid in descendants(processes()):
             kill(pid)
-        if not reap(shell):
+        if not reap(told):
             return
         select.select([], [], [], pause_s)
         pause_s = min(2 * pause_s, MAX_RETRY_S)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from pathlib import Path
 
 from msgspec import Struct
 
 from agentctl.errors import ToolError
 from agentctl.tools.base import told
+from agentctl.tools.beneath import Place
+from agentctl.tools.treeworker import open_folder
 
 MAX_READ_BYTES = 10_000_000
 SNIFF_BYTES = 8_192
@@ -40,16 +41,16 @@ class Text(Struct, frozen=True):
         return self.mark + text.encode(self.encoding)
 
 
-def open_regular(path: Path, name: str) -> int:
+def open_regular(file: Place) -> int:
     """Open an existing regular file to read; never waits for a FIFO or a device. Returns a fd."""
-    with told(name):
-        # NONBLOCK: opening a FIFO would wait for a writer. NOFOLLOW: the path was resolved before.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with told(file.label):
+        # NONBLOCK: opening a FIFO would wait for a writer.
+        fd = file.open(os.O_RDONLY | os.O_NONBLOCK)
         mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
         return fd
     os.close(fd)
-    raise ToolError(f"{name} is {kind_of(mode)}, not a file.")
+    raise ToolError(f"{file.label} is {kind_of(mode)}, not a file.")
 
 
 def kind_of(mode: int) -> str:
@@ -59,9 +60,9 @@ def kind_of(mode: int) -> str:
     return "a pipe, socket or device"
 
 
-def load(path: Path, name: str) -> Text:
+def load(place: Place) -> Text:
     """Read a whole text file. Raises ToolError for what is missing, binary or too large."""
-    fd = open_regular(path, name)
+    fd, name = open_regular(place), place.label
     with told(name), os.fdopen(fd, "rb") as file:
         data = file.read(MAX_READ_BYTES + 1)
         size = max(len(data), os.fstat(fd).st_size)
@@ -94,9 +95,9 @@ def decode(data: bytes, name: str) -> Text:
     return Text(text=text, encoding=encoding, mark=mark, crlf=crlf)
 
 
-def load_lines(path: Path, name: str, start_line: int, lines: int) -> str:
+def load_lines(place: Place, start_line: int, lines: int) -> str:
     """Read a range of a file of any size, line by line and never more than the bound at once."""
-    fd = open_regular(path, name)
+    fd, name = open_regular(place), place.label
     part: list[bytes] = []
     size = 0
     with told(name), os.fdopen(fd, "rb") as file:
@@ -116,15 +117,16 @@ def load_lines(path: Path, name: str, start_line: int, lines: int) -> str:
     return b"".join(part).decode(errors="replace").replace("\r\n", "\n")
 
 
-def replace(path: Path, name: str, data: bytes) -> None:
+def replace(place: Place, data: bytes) -> None:
     """Write a file so that a crash leaves the old or the new one. Keeps an existing file's mode."""
+    name = place.label
     with told(f"the folder of {name}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place.make_parent()
     with told(name):
-        old = _existing(path, name)
-        temporary = path.with_name(f".agentctl-{os.urandom(8).hex()}.tmp")
+        old, folder = _existing(place), place.parent()
+        temporary = f".agentctl-{os.urandom(8).hex()}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(temporary, flags, 0o666 if old is None else 0o600)
+        fd = os.open(temporary, flags, 0o666 if old is None else 0o600, dir_fd=folder)
         try:
             with os.fdopen(fd, "wb") as file:
                 file.write(data)
@@ -133,24 +135,25 @@ def replace(path: Path, name: str, data: bytes) -> None:
                     _copy_owner(fd, old)
                     os.fchmod(fd, stat.S_IMODE(old.st_mode))
                 os.fsync(fd)
-            temporary.replace(path)
+            os.replace(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
             raise
-        _sync_folder(path.parent)
+        _sync_folder(folder)
 
 
-def _existing(path: Path, name: str) -> os.stat_result | None:
+def _existing(place: Place) -> os.stat_result | None:
     """What is there already. Raises ToolError if it must not be replaced."""
     try:
-        old = path.lstat()
+        old = place.stat()
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(old.st_mode):
-        raise ToolError(f"{name} is {kind_of(old.st_mode)}, not a file.")
+        raise ToolError(f"{place.label} is {kind_of(old.st_mode)}, not a file.")
     # A rename would get past the file's own write protection.
-    if not os.access(path, os.W_OK):
-        raise ToolError(f"{name} is read-only.")
+    if not os.access(place.name, os.W_OK, dir_fd=place.parent()):
+        raise ToolError(f"{place.label} is read-only.")
     return old
 
 
@@ -161,9 +164,9 @@ def _copy_owner(fd: int, old: os.stat_result) -> None:
             os.fchown(fd, old.st_uid, old.st_gid)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: int) -> None:
     """Make the new name itself durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = open_folder(folder, ".")
     try:
         os.fsync(fd)
     finally:

@@ -2,8 +2,12 @@
 
 A regular expression written by a model can run for ever, and neither a thread nor an event loop can
 stop it. So a search is a process of its own: `python -I -S treeworker.py` with these arguments:
-pattern, folder, name of a single file (or empty), glob, most hits, what to print before every path.
-It prints its findings; a pattern that cannot be compiled is told with exit code 2.
+pattern, workspace, folder below it (or empty), name of a single file (or empty), glob, most hits,
+then paths below the folder that are passed over. It prints its findings; a pattern that cannot be
+compiled, and a folder that cannot be opened, are told with exit code 2.
+
+Folders and files are opened within the folder before them and links are never followed, so nothing
+that changes meanwhile leads out of the tree.
 """
 
 from __future__ import annotations
@@ -21,15 +25,47 @@ MAX_LINE_CHARS = 300
 """A longer line is shown in part, around the hit."""
 MAX_HIT_CHARS = 2_000_000
 """The most that a search prints."""
+FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+"""How a folder is opened to go through it: where the system can, without leave to list it."""
 
 
 class Tree:
     """The files below a folder, sorted, links not followed, and what was left out."""
 
-    def __init__(self, top: str) -> None:
-        """Nothing is read before `folders` is iterated."""
+    def __init__(self, top: int, passed_over: Iterable[str] = ()) -> None:
+        """`top` is a descriptor that the caller closes; nothing is read before `folders`.
+
+        `passed_over` are paths below it that are treated as if they were not there.
+        """
         self.top = top
         self.left_out: dict[str, int] = {}
+        self._passed_over = frozenset(map(folded, passed_over))
+        self._at: tuple[str, int] | None = None
+
+    def open(self, path: str, flags: int) -> int:
+        """Open a file below the top. Returns a descriptor. Raises OSError."""
+        folder, _, name = path.rpartition("/")
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._folder(folder))
+
+    def stat(self, path: str) -> os.stat_result:
+        """What something below the top is. Raises OSError."""
+        folder, _, name = path.rpartition("/")
+        return os.stat(name, dir_fd=self._folder(folder), follow_symlinks=False)
+
+    def close(self) -> None:
+        """Let go of the folder that was used last."""
+        if self._at is not None:
+            os.close(self._at[1])
+            self._at = None
+
+    def _folder(self, path: str) -> int:
+        """Descriptor of a folder below the top; that of the last one is kept."""
+        if not path:
+            return self.top
+        if self._at is None or self._at[0] != path:
+            self.close()
+            self._at = path, descend(self.top, path)
+        return self._at[1]
 
     def leave_out(self, why: str) -> None:
         """Count something that was not looked at."""
@@ -44,8 +80,7 @@ class Tree:
         while waiting:
             below = waiting.pop()
             try:
-                with os.scandir(f"{self.top}/{below}") as found:
-                    entries = sorted(found, key=lambda entry: entry.name)
+                entries = self._entries(below)
             except OSError:
                 if not below:
                     raise
@@ -53,19 +88,27 @@ class Tree:
                 continue
             listed = []
             inner = []
-            for entry in entries:
-                path = f"{below}/{entry.name}" if below else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name in SKIPPED:
-                        self.leave_out(entry.name)
+            for name, kind in entries:
+                path = f"{below}/{name}" if below else name
+                if self._passed_over and folded(path) in self._passed_over:
+                    continue
+                if kind == "folder":
+                    if name in SKIPPED:
+                        self.leave_out(name)
                         continue
                     inner.append(path)
-                    listed.append((path, "folder"))
-                else:
-                    is_file = entry.is_file(follow_symlinks=False)
-                    listed.append((path, "file" if is_file else "other"))
+                listed.append((path, kind))
             waiting.extend(reversed(inner))
             yield listed
+
+    def _entries(self, below: str) -> list[tuple[str, str]]:
+        """Name and kind of what a folder holds, sorted. Raises OSError."""
+        fd = open_folder(self._folder(below), ".")
+        try:
+            with os.scandir(fd) as found:
+                return sorted((entry.name, _kind(entry)) for entry in found)
+        finally:
+            os.close(fd)
 
     def note(self) -> str:
         """One line about what was left out, or an empty string."""
@@ -75,6 +118,41 @@ class Tree:
             name if count == 1 else f"{name} ({count})" for name, count in self.left_out.items()
         )
         return f"[skipped: {', '.join(parts)}]"
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
+
+
+def open_folder(parent: int, name: str) -> int:
+    """Open a folder within another so that it can be listed. Raises OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, dir_fd=parent)
+
+
+def descend(top: int, path: str) -> int:
+    """Open a folder below another, part by part, following no link. Raises OSError."""
+    fd = os.open(".", FOLDER, dir_fd=top)
+    try:
+        for part in path.split("/") if path else ():
+            fd, outer = os.open(part, FOLDER, dir_fd=fd), fd
+            os.close(outer)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def folded(path: str) -> str:
+    """A path so that two spellings that some file system takes for the same are equal."""
+    if path.isascii():
+        return path.lower()
+    import unicodedata  # a megabyte of tables, needed for few names only
+
+    plain = "".join(char for char in path if unicodedata.category(char) != "Cf")
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", plain).casefold())
 
 
 def matches(path: str, glob: str) -> bool:
@@ -99,15 +177,16 @@ def printable(text: str) -> str:
 def read_text(path: str, tree: Tree) -> str | None:
     """Text of a regular file; None (and counted) for what is none, too large or unreadable."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = tree.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         tree.leave_out("unreadable files")
         return None
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(fd)
+        tree.leave_out("what is no regular file")
+        return None
     with os.fdopen(fd, "rb") as file:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            tree.leave_out("what is no regular file")
-            return None
         if found.st_size > MAX_FILE_BYTES:
             tree.leave_out("files over 10 MB")
             return None
@@ -149,7 +228,7 @@ def search(
     """Lines to print: `path:line: text`, then notes. `base` is put before every path."""
     count = size = 0
     for path in paths:
-        text = read_text(f"{tree.top}/{path}", tree)
+        text = read_text(path, tree)
         for number, line in hits(text or "", pattern):
             if count == most or size > MAX_HIT_CHARS:
                 yield f"[stopped after {count} hits: narrow the pattern, path or glob]"
@@ -166,14 +245,19 @@ def search(
 
 def main() -> int:
     """Search as the command line says; see the module. A single file is searched in any case."""
-    pattern, top, name, glob, most, base = sys.argv[1:]
+    pattern, workspace, below, name, glob, most, *passed_over = sys.argv[1:]
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr] # it is a text stream here
     try:
         compiled = re.compile(pattern)
+        top = descend(os.open(workspace, FOLDER), below)
     except (re.error, RecursionError, OverflowError) as error:
         print(f"The pattern is not a regular expression: {error}")  # noqa: T201 - our output
         return 2
-    tree = Tree(top)
+    except OSError as error:  # it has changed since it was looked at
+        print(f"{printable(below) or '.'}: {(error.strerror or '').lower()}.")  # noqa: T201 - our output
+        return 2
+    tree = Tree(top, passed_over)
+    base = f"{below}/" if below else ""
     for line in search(compiled, tree, [name] if name else files(tree, glob), int(most), base):
         print(line)  # noqa: T201 - our output
     return 0

@@ -158,6 +158,7 @@ def plain(text: str, place: Place) -> str:
     text = text.replace(str(place.work), "WORK").replace(str(place.home), "HOME")
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000", "MOMENT", text)
     text = re.sub(r"\d{4}-\d\d-\d\d", "2026-01-02", text)
+    text = re.sub(r"^sandbox: .*$", "sandbox: AS-HERE", text, flags=re.MULTILINE)
     text = re.sub(r"\b(?=[a-z]*\d)[0-9a-hjkmnp-tv-z]{8}\b", "TASK-ID1", text)
     text = re.sub(r"\b\d+ ms\b|\b\d+\.\d s\b", "TIME", text)
     text = re.sub(r"(?<=   )[ \d]\ds(?=  )", " 0s", text)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.parts import Place, Terminal, shell
 
-QUESTION = "[a]lways in this task: "
+QUESTION = "Allow it? "
 
 
 @pytest.fixture
@@ -85,10 +85,53 @@ def test_n_denies_and_tells_the_model(two: Place) -> None:
     assert two.events("ToolEnded")[0]["text"].startswith("Denied by the user")
 
 
-def test_a_allows_every_later_call_of_the_tool(two: Place) -> None:
-    answers(two, "a\n")
+def test_t_allows_every_later_call_of_the_tool_in_this_task(two: Place) -> None:
+    answers(two, "t\n")
     assert written(two) == ["one", "two"]
     assert [event["always"] for event in two.events("ToolApproved")] == [True]
+
+
+def test_a_stores_a_rule_that_holds_in_later_tasks_of_this_folder_until_it_is_revoked(
+    place: Place,
+) -> None:
+    script = ({"calls": [shell("git log")]}, {"text": "done"})
+    place.turns(*script)
+    assert "allow run_shell: git log *" in answers(place, "a\n").replace("\r\n", "\n")
+    place.run()
+    assert place.events("ToolStarted")[0]["permit"] == "run_shell: git log *"
+    (answer,) = place.cli("permissions", "list", "--json").json["answers"]
+    assert answer["rule"] == "run_shell: git log *"
+    assert "git log" in place.cli("permissions").out
+    assert place.cli("permissions", "revoke", str(answer["id"])).code == 0
+    place.run()
+    assert statuses(place) == ["denied"]
+    assert place.cli("permissions", "revoke", "99").code == 2
+
+
+def test_a_deny_rule_holds_under_auto_and_is_kept_with_the_task(two: Place) -> None:
+    assert two.run("x", "--approve", "auto", "--deny", "run_shell: echo one *").code == 0
+    assert (written(two), statuses(two)) == (["two"], ["denied", "ok"])
+    assert two.events("ToolEnded")[0]["permit"] == "run_shell: echo one *"
+    assert two.events("TaskCreated")[0]["rules"][0]["effect"] == "deny"
+
+
+def test_the_configurations_rules_hold_and_a_project_cannot_loosen_them(two: Place) -> None:
+    two.user_file.write_text('[permissions]\ndeny = ["run_shell: echo one **"]\n')
+    (two.work / ".agentctl.toml").write_text('[permissions]\nallow = ["run_shell"]\n')
+    ran = two.run("x")
+    assert "permissions: not used" in ran.err
+    assert statuses(two) == ["denied", "denied"]
+    two.cli("trust", ".")
+    two.run("x")
+    assert (written(two), statuses(two)) == (["two"], ["denied", "ok"])
+
+
+def test_a_rule_that_is_none_is_told_with_what_to_write(two: Place) -> None:
+    ran = two.run("x", "--allow", "run_shell:")
+    assert ran.code == 2
+    assert "has no pattern" in ran.err
+    two.user_file.write_text('[permissions]\nforbid = ["run_shell"]\n')
+    assert "permissions.forbid: there is no such list" in two.run("x").err
 
 
 def test_return_alone_denies(two: Place) -> None:
@@ -97,7 +140,7 @@ def test_return_alone_denies(two: Place) -> None:
 
 
 def test_an_answer_that_is_none_is_asked_again(two: Place) -> None:
-    answers(two, "what?\n", "A\n")
+    answers(two, "what?\n", "T\n")
     assert written(two) == ["one", "two"]
 
 

@@ -75,7 +75,7 @@ def test_markup_in_a_goal_is_no_markup(place: Place) -> None:
 def test_the_question_for_approval_shows_what_it_is_about(place: Place) -> None:
     place.turns({"calls": [shell(f"true {EVIL}")]}, {"text": "done"})
     with Terminal(place, "run", "x", "--script", str(place.script)) as terminal:
-        terminal.expect("lways in this task: ")
+        terminal.expect("[a]lways: ")
         terminal.type("n\n")
         assert terminal.end() == 0
     assert not [raw for raw in RAW if raw in terminal.text]

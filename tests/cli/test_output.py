@@ -21,6 +21,7 @@ LOOK = {
 ANSWER = {"text": "There are [3] files.", "usage": {"input": 1200, "output": 20}}
 RUN_ERR = """\
 Task TASK-ID1 · scripted/script · /
+sandbox: AS-HERE
 I look first.
 step 1 · 1,050 tokens (19 % cached) · $0.0032 of $0.50 · TIME
 ✓ run_shell {"command":"echo three files; echo two folders"} TIME

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 
+from agentctl.core.aside import SUMMARY_REQUEST
 from agentctl.core.values import ContextPolicy, Message, Shape
 from agentctl.ports import Request
 from agentctl.providers import anthropic, ollama, openai_chat, openai_responses
@@ -72,3 +73,22 @@ def test_between_prunes_each_request_begins_with_the_bytes_of_the_one_before(
             whole = before.removesuffix("]").removesuffix('],"role":"user"}')
             assert now.startswith(whole if wire == "anthropic" else before[:-1])
         prunes, before = len(talk.prunes), now
+
+
+@pytest.mark.parametrize("wire", BODIES)
+@lives
+@given(policy=policies(), shape=shapes(), turns=conversations())
+def test_asking_for_a_summary_is_accepted_and_begins_with_the_bytes_of_the_request(
+    wire: str, policy: ContextPolicy, shape: Shape, turns: list[Turn]
+) -> None:
+    talk = Talk(policy, shape)
+    key = MESSAGES.get(wire, "messages")
+    for messages in talk.play(turns):
+        plain = encode(json.loads(sent(wire, talk, messages))[key]).decode()
+        asking = sent(wire, talk, [*messages, Message("user", SUMMARY_REQUEST)])
+        assert complaint(wire, asking) == ""
+        whole = encode(json.loads(asking)[key]).decode()
+        if wire == "anthropic":  # its marks move, and a user's turn gets one more block
+            plain, whole = plain.replace(MARK, ""), whole.replace(MARK, "")
+            plain = plain.removesuffix("]").removesuffix('],"role":"user"}') + "]"
+        assert whole.startswith(plain[:-1])

@@ -141,7 +141,7 @@ def test_limits_and_settings_of_each_request(wire: Wire, request: pytest.Fixture
         "anthropic": {"max_tokens": 500, "cache_control": {"type": "ephemeral"}},
         "openai-chat": {"max_tokens": 500, "stream_options": {"include_usage": True}},
         "openai-responses": {"max_output_tokens": 500, "store": False},
-        "ollama": {"options": {"num_ctx": 2048, "num_predict": 500}, "truncate": False},
+        "ollama": {"options": {"num_ctx": 6144, "num_predict": 500}, "truncate": False},
     }[request.node.callspec.params["wire"]]
     assert {key: sent[key] for key in settings} == settings
 

@@ -8,14 +8,16 @@ from msgspec.structs import replace
 
 from agentctl.core import aside
 from agentctl.core import events as e
-from agentctl.core.decide import Action, CallModel, Record, decide
+from agentctl.core.decide import Action, CallModel, Record, Sleep, decide
 from agentctl.core.state import State, apply
 from agentctl.core.values import (
     ContextPolicy,
     Limits,
     Message,
+    Pace,
     Quote,
     Shape,
+    Shared,
     SideCall,
     ToolCall,
     Usage,
@@ -135,6 +137,40 @@ def test_without_tokens_for_it_and_the_request_after_it_there_is_none() -> None:
     pruned(full(task_tokens=state.tokens_processed + tokens + tokens // 4))
 
 
+def test_without_credits_for_it_and_the_request_after_it_there_is_none() -> None:
+    price = {"credits": {"sim/sim-1": 10}}
+    shared = Shared(credits_left=1_000)
+    summary_of(full(task_credits=20, **price), shared=shared)
+    pruned(full(task_credits=19, **price), shared=shared)
+    pruned(full(**price), shared=Shared(credits_left=19))
+
+
+def test_where_the_next_step_must_wait_for_its_pace_a_summary_waits_too() -> None:
+    action = next_of(full(), shared=Shared(paces={"ai": Pace(30, START_MS + 70_000)}))
+    assert isinstance(action, Record | Sleep)
+    assert not any(isinstance(f, e.ContextPruned) for f in getattr(action, "facts", ()))
+
+
+def test_a_summary_is_no_longer_than_a_quarter_of_what_may_be_sent() -> None:
+    assert summary_of(full(policy=ContextPolicy(8_000))).output_cap == 2_000
+    pruned(full(policy=ContextPolicy(1_000, 3, 1)))
+
+
+def test_a_refusal_is_no_summary() -> None:
+    state = full()
+    apply(state, summary_of(state), START_MS)
+    apply(state, answered("I cannot do that.", stop="refusal"), START_MS)
+    assert state.summary == ""
+
+
+def test_what_a_provider_wants_to_be_waited_for_holds_after_a_summary_too() -> None:
+    state = full()
+    apply(state, summary_of(state), START_MS)
+    later = START_MS + 90_000
+    apply(state, failed("rate", retry_at_ms=later, charged_micros=0), START_MS)
+    assert (state.failures, state.failure and state.failure.retry_at_ms) == (0, later)
+
+
 def test_a_cold_cache_is_not_paid_for_once_more() -> None:
     pruned(full(), now_ms=START_MS + 3_600_000)
     summary_of(full(), shape=Shape(1_000_000, caches=False), now_ms=START_MS + 3_600_000)
@@ -156,7 +192,7 @@ def test_a_request_that_is_too_long_is_not_made_longer() -> None:
 
 
 def test_outputs_alone_are_masked_without_a_call() -> None:
-    state = talk(40, output="x" * 4_000, policy=POLICY)
+    state = talk(40, output="x" * 4_000, policy=ContextPolicy(40_000))
     state.limits = Limits(steps=None, task_tokens=None)
     fact = pruned(state)
     assert fact.mask_before

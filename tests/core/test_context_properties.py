@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from agentctl.core.values import ContextPolicy, Message, Shape
 from tests.core.parts import START_MS, created, recorded
 from tests.core.talks import GOAL, Talk, Turn, conversations, policies, shapes
 
+# Of an example that fails, but also of long ones that do not.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 lives = settings(deadline=None, database=None, derandomize=True, max_examples=150)
 UNREACHED = "what always stays is more than may be sent"
 

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.approval import DENIED
 from agentctl.core.decide import (
-    DENIED,
     SKIPPED,
     UNKNOWN,
     AskUser,
@@ -134,7 +134,7 @@ def test_calls_that_must_not_run_are_answered_before_the_others_run() -> None:
 
 def test_the_user_is_asked_before_anything_of_the_turn_runs() -> None:
     state = wanted("look", "act", approve="ask")
-    assert decide(state, view(interactive=True)) == AskUser(call("act"))
+    assert decide(state, view(interactive=True)) == AskUser(call("act"), rule="act")
 
 
 def test_deciding_changes_nothing() -> None:

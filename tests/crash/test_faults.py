@@ -150,7 +150,7 @@ def check_went_on(place: Place, before: list[e.Recorded]) -> None:
 
 def few_bytes() -> None:
     """In the child: no file may grow beyond this."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (640_000, 640_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (720_000, 720_000))
 
 
 def test_a_file_that_may_not_grow_stops_the_run_and_loses_nothing(chatty: Place) -> None:
@@ -314,7 +314,7 @@ def test_a_ledger_that_cannot_be_written_is_told_and_stops_nothing(place: Place,
     assert place.listed()[0]["status"] == "done"
 
 
-@pytest.mark.parametrize("first", [9, 11, 12])
+@pytest.mark.parametrize("first", [10, 11, 12])
 def test_a_disk_that_does_not_keep_what_it_took_is_told(place: Place, first: int) -> None:
     """From the n-th on, every fsync fails."""
     if shutil.which("strace") is None:

@@ -143,13 +143,15 @@ class Life:
         tools: Sequence[Any] = (),
         *,
         at: dict[float, Callable[[], object]] | None = None,
+        belt: Toolbelt | None = None,
         **world: Any,
     ) -> State:
         """Run to the end; `at` does things after so many virtual seconds."""
 
         async def process() -> State:
             made = World(
-                self.store, provider, SimPricer(), SimCounter(), Toolbelt(tools, "/"), SimClock(0),
+                self.store, provider, SimPricer(), SimCounter(),
+                belt or Toolbelt(tools, "/"), SimClock(0),
                 complain=self.complaints.append, **world,
             )  # fmt: skip
             self.driver = Driver("t1", made)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agentctl.core import events as e
-from agentctl.core.decide import DENIED, DENIED_BY_USER, UNKNOWN
+from agentctl.core.approval import DENIED, DENIED_BY_USER
+from agentctl.core.decide import UNKNOWN
 from agentctl.core.state import EMPTY_NUDGE, LENGTH_NUDGE, fold
 from agentctl.core.values import Limits, Message, ToolCall, ToolSpec
 from agentctl.errors import StoreError
@@ -136,10 +137,10 @@ def test_only_live_listeners_hear_signals() -> None:
         return "done"
 
     life = Life()
-    life.drive(Play(says("hi", call()), says("done")), [Do("look", talk)], listeners=[deaf, live])
+    life.drive(Play(says("hi", call()), says("done.")), [Do("look", talk)], listeners=[deaf, live])
     signals = [item for item in live.heard if not isinstance(item, e.Recorded)]
     assert signals == [
-        e.TextDelta("hi"), e.ToolOutput("look-1", "working…"), e.TextDelta("done"),
+        e.TextDelta("hi"), e.ToolOutput("look-1", "working…"), e.TextDelta("done."),
     ]  # fmt: skip
     assert all(isinstance(item, e.Recorded) for item in deaf.heard)
 
@@ -168,7 +169,7 @@ def approving(*answers: str, calls: int = 2) -> tuple[Life, Play, list[str]]:
     """Drive `calls` turns that each want to `act`; the user answers as given."""
     life, left, asked = Life(approve="ask"), list(answers), []
 
-    async def ask(wanted: ToolCall, spec: ToolSpec, in_doubt: bool) -> str:
+    async def ask(wanted: ToolCall, spec: ToolSpec, in_doubt: bool, rule: str) -> str:
         asked.append(wanted.id)
         assert spec.name == wanted.name
         assert not in_doubt

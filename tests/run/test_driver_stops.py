@@ -301,7 +301,7 @@ def test_the_running_time_ends_a_question_that_nobody_answers() -> None:
     """It is put once, not again and again."""
     asked: list[str] = []
 
-    async def ask(tool_call: Any, _spec: object, _in_doubt: bool) -> str:
+    async def ask(tool_call: Any, _spec: object, _in_doubt: bool, _rule: str) -> str:
         asked.append(tool_call.id)
         if len(asked) < 3:
             await asyncio.sleep(1_000)

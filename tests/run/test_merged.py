@@ -48,6 +48,8 @@ class Look:
         self.alone.append(arguments)
         return ToolResult(self._answer(arguments))
 
+    at_once = 1
+
     async def run_many(
         self, calls: Sequence[tuple[str, ToolContext]], timeout_ms: int
     ) -> AsyncGenerator[tuple[int, ToolResult | Exception], None]:
@@ -162,6 +164,22 @@ def test_a_batch_counts_as_one_of_those_that_run_at_once() -> None:
         (TimeoutError(), "timeout", "Stopped after 1.2 s: the time limit of look."),
     ],
 )
+@pytest.mark.parametrize(("most", "merged"), [(4, 0), (5, 1)])
+def test_calls_are_not_merged_where_fewer_may_run_at_once_than_a_batch_would(
+    most: int, merged: int
+) -> None:
+    look = Look()
+    look.at_once = 5
+
+    async def process() -> None:
+        belt = Toolbelt([look], "/", max_concurrent=most)
+        ignore = lambda *_: None  # noqa: E731 - what ended does not matter here
+        await belt.run(asks("1", "2"), ignore, ignore, ignore, lambda: 0, Limits())
+
+    loop.run(process(), 0.0)
+    assert len(look.batches) == merged
+
+
 def test_what_one_raises_is_told_of_it_alone(error: Exception, status: str, text: str) -> None:
     tool = Look(lambda arguments: error if arguments == "2" else "saw")
     limits = Limits(timeouts_ms={"default": 1_200})
@@ -179,6 +197,8 @@ def test_the_tool_is_told_how_long_a_call_may_take() -> None:
 
 def test_a_batch_that_breaks_breaks_those_that_were_not_answered() -> None:
     class Breaks(Look):
+        at_once = 1
+
         async def run_many(self, calls: Any, timeout_ms: int) -> AsyncGenerator[Any, None]:
             yield 1, ToolResult("saw")
             raise KeyError("lost")

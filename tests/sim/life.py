@@ -187,9 +187,9 @@ def _signal(driver: Driver, fate: Fate) -> None:
 
 
 def _answers(rng: random.Random):
-    async def ask(call: ToolCall, spec: ToolSpec, in_doubt: bool) -> str:
+    async def ask(call: ToolCall, spec: ToolSpec, in_doubt: bool, rule: str) -> str:
         await loop.asyncio.sleep(rng.choice((0.1, 20)))
-        return rng.choice(("skip", "tell") if in_doubt else ("once", "always", "no"))
+        return rng.choice(("skip", "tell") if in_doubt else ("once", "task", "always", "no"))
 
     return ask
 

@@ -44,6 +44,10 @@ class Watcher:
         self.effects: dict[str, int] = {}
         self.log: list[e.Recorded] = []
         self._calls = 0
+        self._open: dict[str, e.ToolStarted] = {}
+        """Calls of tools that have begun and not ended, those that calls make too."""
+        self._doubt: set[str] = set()
+        """Of those that a process left open when it died, the unsafe ones."""
 
     def next_call(self) -> int:
         self._calls += 1
@@ -138,6 +142,31 @@ class Watcher:
             last = self._last_of(*wanted)
             free = isinstance(last, e.Resumed | e.TaskCreated)
             self.require(free, "6: nothing starts after a pause or cancel was asked for")
+
+        if isinstance(event, e.Resumed):
+            whole = {name: start for name, start in self._open.items() if not start.parent}
+            self._open = whole
+            self._doubt |= {name for name, start in whole.items() if start.repeat == "unsafe"}
+        if isinstance(event, e.ToolStarted):
+            self._tool_started(event)
+        elif isinstance(event, e.ToolEnded):
+            self._tool_ended(event)
+
+    def _tool_started(self, event: e.ToolStarted) -> None:
+        self.require(event.call_id not in self._doubt, "2: what is in doubt is not begun again")
+        if event.parent:
+            below = event.parent in self._open and event.call_id.startswith(f"{event.parent}/")
+            self.require(below, "2: a call of a call is made while that one runs")
+        self._open[event.call_id] = event
+
+    def _tool_ended(self, event: e.ToolEnded) -> None:
+        if event.call_id in self._doubt:
+            self.require(event.status in ("unknown", "skipped"), "2: what is in doubt is told so")
+            self._doubt.discard(event.call_id)
+        left = [start.call_id for start in self._open.values() if start.parent == event.call_id]
+        cut = event.status in ("cut", "unknown", "skipped")
+        self.require(cut or not left, "2: a call has ended when those that it made have")
+        self._open.pop(event.call_id, None)
 
     def _books(self) -> None:
         """Recorded spend and open reserves cover the provider's bill at every moment.

@@ -21,8 +21,12 @@ from tests.sim.rules import Watcher
 TASK = "t1"
 SPECS = (
     ToolSpec("look", "", "{}", category="file", repeat="safe", changes=False, lookup=True),
-    ToolSpec("put", "", "{}", repeat="idempotent"),
+    ToolSpec("put", "", "{}", repeat="idempotent", attempts=3),
     ToolSpec("act", "", "{}", repeat="unsafe", timeout_ms=20_000),
+    # Those that make others act; what they say of themselves counts for no more than their parts.
+    ToolSpec("twice", "", "{}", repeat="idempotent", parts=("look", "put"), attempts=2),
+    ToolSpec("both", "", "{}", repeat="safe", timeout_ms=60_000, parts=("put", "act")),
+    ToolSpec("deep", "", "{}", repeat="safe", parts=("both", "look", "nope")),
 )
 
 
@@ -154,7 +158,7 @@ class SimProvider:
         calls = tuple(
             ToolCall(
                 f"c{self.watcher.next_call()}",
-                rng.choice(("look", "put", "act", "nope")),
+                rng.choice(("look", "put", "act", "nope", "twice", "both", "deep")),
                 rng.choice(("{}", "{}", "{}", '{"bad":1}')),
             )
             for _ in range(rng.randint(1, 4))
@@ -211,14 +215,41 @@ class SimTool:
         self.watcher.effect(context.call_id, self.spec)
         self.fate.point()
         if rng.random() < 0.1:
-            raise ToolError("it did not work")
+            raise ToolError("it did not work", retriable=rng.random() < 0.5)
         if rng.random() < 0.05:
             raise RuntimeError("a defect in the tool")
+        if self.spec.parts:
+            return await self._composed(context)
         if context.earlier is not None and rng.random() < 0.7:
             self.watcher.given_again(context.earlier)
             return ToolResult(context.earlier.text, proof=context.earlier.proof, again=True)
         text = "x" * rng.choice((3, 900, 40_000))
         return ToolResult(text, proof=str(len(text)) if self.spec.lookup else "")
+
+    async def _composed(self, context: ToolContext) -> ToolResult:
+        """Have others act, one after the other or side by side; sometimes leave them to it."""
+        rng = self.fate.rng
+        names = [rng.choice(self.spec.parts) for _ in range(rng.randint(1, 4))]
+        if rng.random() < 0.5:
+            return ToolResult("".join([await self._part(context, name) for name in names]))
+        parts = [asyncio.ensure_future(self._part(context, name)) for name in names]
+        for part in parts:  # of those that are left, nobody asks what became of them
+            part.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        if rng.random() < 0.3:
+            return ToolResult(await parts[0])
+        try:
+            return ToolResult("".join(await asyncio.gather(*parts)))
+        finally:
+            for part in parts:
+                part.cancel()
+
+    async def _part(self, context: ToolContext, name: str) -> str:
+        assert context.call is not None
+        arguments = self.fate.rng.choice(("{}", "{}", "{}", '{"bad":1}'))
+        try:
+            return (await context.call(name, arguments)).text[:9]
+        except ToolError as error:
+            return str(error)
 
     async def close(self) -> None:
         return None

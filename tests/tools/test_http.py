@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from agentctl.core.values import Limits, ToolCall
 from agentctl.errors import ToolError
+from agentctl.run.toolbelt import Toolbelt
 from agentctl.tools import http
 from agentctl.tools.addresses import is_public
 from agentctl.tools.http import HttpGet
@@ -323,3 +325,47 @@ def test_page_text(page, text):
 def test_unclosed_markup_is_read_once(part):
     """A scanner that goes back would take minutes for this, and the run's time-out would tell."""
     page_text(part * 200_000)
+
+
+# --- what may pass ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_busy_server_is_an_error_that_may_pass(server, get, status):
+    server.pages["/"] = (status, {"Content-Type": "text/plain"}, b"come back later")
+    with pytest.raises(ToolError, match="come back later") as told:
+        get(server.url)
+    assert told.value.retriable
+
+
+def test_a_server_that_nobody_runs_is_an_error_that_may_pass(server, get):
+    server.close()
+    with pytest.raises(ToolError, match="could not be fetched") as told:
+        get(server.url)
+    assert told.value.retriable
+
+
+def test_other_errors_of_a_server_do_not_pass(server, get):
+    server.pages["/"] = (500, {"Content-Type": "text/plain"}, b"broken")
+    assert not get(server.url).ok
+
+
+def test_a_page_that_came_at_the_second_try_is_a_page(server, tmp_path):
+    server.pages["/"] = (503, {"Content-Type": "text/plain"}, b"busy")
+    ends, waits = [], []
+
+    async def wait(_moment_ms):
+        waits.append(len(server.asked))
+        server.pages["/"] = (200, {"Content-Type": "text/plain"}, b"here it is")
+
+    belt = Toolbelt([HttpGet(allow_private=True)], str(tmp_path))
+    wanted = ToolCall("c1", "http_get", f'{{"url": "{server.url}"}}')
+    asyncio.run(
+        belt.run(
+            [wanted], lambda end, _: ends.append(end), lambda _: None, lambda _: None, lambda: 0,
+            Limits(), sleep_until=wait,
+        )
+    )  # fmt: skip
+    assert [(end.status, end.attempts) for end in ends] == [("ok", 2)]
+    assert "here it is" in ends[0].text
+    assert waits == [1]

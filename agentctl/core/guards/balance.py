@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agentctl.core.guards.verdict import Deny
 from agentctl.core.state import State
-from agentctl.core.values import ToolSpec, View
+from agentctl.core.values import Limits, ToolSpec, View
 
 
 def check(state: State, view: View, output_cap: int) -> int | Deny:
@@ -18,14 +18,19 @@ def check_tool(
     state: State, view: View, spec: ToolSpec, planned: Sequence[ToolSpec]
 ) -> Deny | None:
     """Let a tool call through if it can be paid beside those planned."""
-    prices = state.limits.credits
-    before = sum(prices.get(other.name, 0) for other in planned)
-    return _short(state, view, state.step_credits + before, prices.get(spec.name, 0))
+    limits = state.limits
+    before = sum(price_of_tool(limits, other) for other in planned)
+    return _short(state, view, state.step_credits + before, price_of_tool(limits, spec))
 
 
 def price_of_model(state: State) -> int:
     """Credits for one call of the model in use."""
     return state.limits.credits.get(f"{state.provider}/{state.model}", 0)
+
+
+def price_of_tool(limits: Limits, spec: ToolSpec) -> int:
+    """Credits for one call of a tool: what the user says of it, else what it says itself."""
+    return limits.credits.get(spec.name, spec.credits)
 
 
 def _short(state: State, view: View, in_step: int, price: int) -> Deny | None:
