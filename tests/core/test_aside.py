@@ -8,8 +8,10 @@ from msgspec.structs import replace
 
 from agentctl.core import aside
 from agentctl.core import events as e
+from agentctl.core.context_replay import as_it_was
 from agentctl.core.decide import Action, CallModel, Record, Sleep, decide
 from agentctl.core.state import State, apply
+from agentctl.core.tokens import TokenTally
 from agentctl.core.values import (
     ContextPolicy,
     Limits,
@@ -22,7 +24,7 @@ from agentctl.core.values import (
     ToolCall,
     Usage,
 )
-from tests.core.parts import START_MS, answered, asked, failed, view
+from tests.core.parts import START_MS, answered, asked, created, failed, recorded, view
 from tests.core.test_context_auto import BYTES_PER_KTOKEN, SONNET, talk
 
 PROSE = "some words that no mask takes away. " * 60
@@ -226,3 +228,32 @@ def test_an_embedding_neither_learns_nor_warms_nor_speaks() -> None:
     apply(state, e.ModelAnswered(Message("assistant"), usage, "end", 16), START_MS + 100)
     assert (state.anchor_tokens, state.warm_ms, state.steps, len(state.messages)) == before
     assert state.spent_micros >= 16
+
+
+def test_a_task_that_takes_earlier_answers_is_not_pruned_for_a_cache_that_never_was() -> None:
+    state = talk(29, output="short", text=PROSE, policy=ContextPolicy(40_000))
+    state.limits = Limits(steps=None, task_tokens=None)
+    state.warm_ms = 0
+    assert isinstance(next_of(state), Record), "another model's cache is cold"
+    state.created = replace(state.created, reuse=True)
+    assert isinstance(next_of(state), CallModel)
+
+
+def test_an_embedding_saves_nothing_by_what_was_cut_from_the_conversation() -> None:
+    log = [created(context=WINDOW), asked(1), answered("", ToolCall("c1", "look"))]
+    log += [e.ToolEnded("c1", "look", "x" * 100, output_ref="r", output_bytes=100_000)]
+    log += [asked(2, purpose="embedding"), answered(), asked(3), answered("done")]
+    tally = TokenTally(2_500)
+    for record in recorded(*log):
+        tally.add(record)
+    assert tally.totals.cut_tokens == 99_900 * 1000 // 2_500
+
+
+def test_side_calls_cost_but_are_no_answers_of_a_task() -> None:
+    log = recorded(
+        created(), asked(1), answered("", ToolCall("c1", "look")), e.ToolEnded("c1", "look", "x"),
+        asked(2, purpose="summary"), answered("words", usage=Usage(input=999_999)), asked(3),
+        answered("done"),
+    )  # fmt: skip
+    sums = as_it_was(log)
+    assert (sums.calls, sums.cost_micros, sums.largest) == (2, 3_000, 100)

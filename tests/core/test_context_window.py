@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from agentctl.core import context_words
 from agentctl.core import events as e
 from agentctl.core.context import TOO_LARGE, estimate_tokens, expected_tokens
 from agentctl.core.context_window import plan
@@ -205,3 +206,17 @@ def test_equal_histories_are_pruned_alike_whatever_is_remembered() -> None:
     plan(second, seen(second, relevance={1: 1.0}), overflow=False)
     second.words.names(second.messages, 4)
     assert must(first) == must(second)
+
+
+def test_what_is_dropped_of_the_user_is_told_in_the_note() -> None:
+    messages = [Message("user", "the goal")]
+    for n in range(6):
+        call = ToolCall(f"c{n}", "look", "{}")
+        messages += [Message("assistant", "next", (call,)), Message("tool", "x", call_id=call.id)]
+        messages.append(Message("user", f"never touch src/secret_{n}.py"))
+    note = context_words.note(
+        messages, len(messages) - 3, (), (), context_words.calls_of(messages),
+        context_words.Words(), keep_user=1,
+    )  # fmt: skip
+    assert "src/secret_0.py" in note
+    assert "src/secret_5.py" not in note, "the last one stays"
