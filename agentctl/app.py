@@ -157,8 +157,10 @@ def create(desk: Desk, order: Order) -> str:
     fallback_minds(chosen.fallbacks, limits, options, chosen.prices, desk.store.answered)
     make_relevance(chosen.embedder, policy, limits, options, chosen.prices)
     check_credits(desk, limits, chosen.account, f"{name}/{provider.model}")
-    own_tools.load(own_tools.kept(options))  # they must be there
-    mcp_servers.check(mcp_servers.kept(options), desk.home)
+    servers = mcp_servers.kept(options)
+    if brought := own_tools.kept(options):  # they must be there, and fit each other
+        tools("auto", own=brought, more_later=bool(servers))
+    mcp_servers.check(servers, desk.home)
     redact = secrets.redactor(os.environ).text
     event = e.TaskCreated(
         redact(storable(order.goal)),
@@ -315,7 +317,8 @@ def _world(desk: Desk, state: State, run: Run) -> World:
     brought = own_tools.kept(created.options) if run.tools is None else run.tools
     sandbox = fenced(run.sandbox or state.sandbox, desk)
     approve = run.approve or state.approve
-    made = tools(approve, sandbox, brought)
+    has_servers = bool(mcp_servers.kept(created.options) if run.mcp is None else run.mcp)
+    made = tools(approve, sandbox, brought, more_later=has_servers)
     sources = mcp_servers.sources(created, run.mcp, desk.home, sandbox, approve, run.complain)
     belt = Toolbelt(
         made, created.cwd, sources,

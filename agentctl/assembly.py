@@ -327,11 +327,18 @@ def options_of(options: Mapping[str, str], provider: str) -> Mapping[str, str]:
     }
 
 
-def tools(approve: Approve, sandbox: Sandbox = UNCONFINED, own: Sequence[str] = ()) -> list[Tool]:
+def tools(
+    approve: Approve,
+    sandbox: Sandbox = UNCONFINED,
+    own: Sequence[str] = (),
+    *,
+    more_later: bool = False,
+) -> list[Tool]:
     """Every built-in tool, and those of `own`, which are entries of `own_tools`.
 
-    A read-only run is not even told of those that change something. Raises UsageError for own tools
-    that cannot be had.
+    A read-only run is not even told of those that change something. With `more_later` servers may
+    bring parts of composed ones. Raises UsageError for own tools that cannot be had, and
+    ConfigError for composed ones that cannot be.
     """
     made: list[Tool] = []
     for name in registry.TOOLS:
@@ -341,7 +348,7 @@ def tools(approve: Approve, sandbox: Sandbox = UNCONFINED, own: Sequence[str] = 
         if hasattr(brought.tool, "confine"):
             brought.tool.confine(sandbox)
         made.append(brought.tool)
-    made = own_tools.settled(made)
+    made = own_tools.settled(made, more_later=more_later)
     return [tool for tool in made if approve != "read-only" or not tool.spec.changes]
 
 

@@ -55,7 +55,7 @@ def servers(
         if entry.startswith(trust.MARK) and not trust.trusted_file(home, path, data):
             complain(
                 f"The MCP servers of {path} are left out: it is not as it was when its folder was "
-                f"trusted. To allow it: agentctl trust {trust_place(path)}"
+                f"trusted. To allow it: agentctl trust {trust.place_of(path)}"
             )
             continue
         for server in mcp_config.servers(path, data, os.environ):
@@ -75,14 +75,6 @@ def check(chosen: Sequence[str], home: Path) -> None:
         from agentctl.tools.mcp import check_installed  # here, because most runs have no servers
 
         check_installed()
-
-
-def trust_place(path: Path) -> str:
-    """The nearest folder above a file that has a project's settings, quoted for a shell."""
-    import shlex  # here, because there is rarely something to quote
-
-    places = (place for place in path.parents if (place / trust.PROJECT_FILE).exists())
-    return shlex.quote(str(next(places, path.parent)))
 
 
 def sources(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from agentctl import registry
+from agentctl import registry, trust
 from agentctl.errors import UsageError
+from agentctl.paths import state_home
 from agentctl.ports import Tool
 
 OPTION = "tools"
@@ -50,10 +52,13 @@ def load(chosen: Sequence[str]) -> list[Brought]:
     """Load the tools of these entries, in their order. Raises UsageError for what cannot be had."""
     found: list[Brought] = []
     for entry in chosen:
-        if entry.startswith("/"):
+        path = Path(entry.removeprefix(trust.MARK))
+        if path.is_absolute():
             from agentctl.tools.own_files import load as load_file  # most runs have none
 
-            found += [Brought(tool, entry) for tool in load_file(Path(entry))]
+            if entry.startswith(trust.MARK):
+                _check_trust(path)
+            found += [Brought(tool, str(path)) for tool in load_file(path)]
         else:
             value, package = registry.installed_tool(entry)
             from agentctl.tools.own_files import tools_of  # as above
@@ -80,6 +85,19 @@ def settled(tools: list[Tool], *, more_later: bool = False) -> list[Tool]:
     from agentctl.tools import compose  # most runs have none
 
     return compose.settled(tools, more_later=more_later)
+
+
+def _check_trust(path: Path) -> None:
+    """Raise UsageError for a project's file that is not as it was when it was trusted."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return  # to load it will say so
+    if not trust.trusted_file(Path(state_home(os.environ)), path, data):
+        raise UsageError(
+            f"{path} is not as it was when its folder was trusted, so its tools are not loaded.",
+            next_step=f"Look at it, then allow it with: agentctl trust {trust.place_of(path)}",
+        )
 
 
 def _with_parts(found: Iterable[Brought]) -> Iterator[Brought]:

@@ -40,7 +40,9 @@ def _root(cwd: Path) -> Path:
     for folder in (cwd, *cwd.parents):
         # In a folder where everybody may write, such as /tmp, a stranger could have put one.
         mark = folder / ".git"
-        if mark.exists() and mark.stat().st_uid in owners:
+        # An empty one is no repository: a sandbox keeps others from making one by it.
+        is_repository = mark.is_file() or os.path.exists(mark / "HEAD")  # noqa: PTH110 - no error
+        if is_repository and mark.stat().st_uid in owners:
             return folder
     return cwd
 

@@ -215,7 +215,11 @@ class _Found:
 
     def _take_tools(self, file: settings_files.SettingsFile, tools: Iterable[str]) -> None:
         """A project's tools come after the user's own."""
-        self.tools += [entry for entry in tools if entry not in self.tools]
+        mark = "" if file.path == self.user_path else trust.MARK
+        for entry in tools:
+            marked = mark + entry if entry.startswith("/") else entry
+            if marked not in self.tools:
+                self.tools.append(marked)
         for name in file.tables.get("tools", {}):
             self.origins[f"tools.{name}"] = str(file.path)
 

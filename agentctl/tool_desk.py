@@ -14,6 +14,7 @@ from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.approval import inner_refusal, permission
 from agentctl.core.permissions import parse_rule
+from agentctl.core.redact import Redactor
 from agentctl.core.rows import StoredOutput
 from agentctl.core.sanitize import storable
 from agentctl.core.state import State
@@ -33,6 +34,16 @@ class Called(Struct, frozen=True):
     """As ToolEnded has it, e.g. "ok", "error" or "denied"."""
     text: str
     duration_ms: int
+
+
+class Checked(Struct, frozen=True):
+    """What a run here would begin with."""
+
+    tools: int
+    sandbox: str
+    """What confines commands, as was found by trying."""
+    problems: tuple[str, ...]
+    """What would be left out, or is not well, and why."""
 
 
 class ToolDesk:
@@ -57,7 +68,7 @@ class ToolDesk:
         self._words: dict[str, object] = {}
         entries = tuple(dict.fromkeys((*chosen.tools, *given)))
         self._sandbox = sandbox = assembly.fenced(chosen.sandbox(), desk)
-        made = assembly.tools("auto", sandbox, entries)
+        made = assembly.tools("auto", sandbox, entries, more_later=bool(self._mcp))
         self._tools: dict[str, Tool] = {tool.spec.name: tool for tool in made}
         brought = own_tools.load(entries)
         self._places = {each.tool.spec.name: each.place for each in brought}
@@ -75,6 +86,23 @@ class ToolDesk:
             raise _unknown(name, specs)
         return self._line(specs[name])
 
+    def check(self) -> Checked:
+        """Open everything as a run does, ask how it is, and close it again."""
+
+        async def look() -> tuple[int, list[str]]:
+            problems: list[str] = []
+            belt = Toolbelt(list(self._tools.values()), str(self._cwd), self._sources())
+            try:
+                await belt.open(problems.append, redactor=self._redactor())
+                problems += (f"{name}: {why}" for name, why in (await belt.health()).items() if why)
+                return len(belt.specs), problems
+            finally:
+                await belt.close()
+
+        count, problems = asyncio.run(look())
+        confined = assembly.confinement(list(self._tools.values()), str(self._cwd))
+        return Checked(count, confined, tuple(problems))
+
     def call(
         self, name: str, arguments: str, ask: Ask | None, complain: Callable[[str], None]
     ) -> Called:
@@ -88,19 +116,27 @@ class ToolDesk:
     async def _called(
         self, call: ToolCall, ask: Ask | None, complain: Callable[[str], None]
     ) -> Called:
-        sources = [] if call.name in self._tools else self._sources(call.name)
-        needed = list(self._needed(call.name))
+        names = self._needed(call.name)
+        lost = [name for name in names if name not in self._tools]
+        sources = self._sources(*lost) if lost else []
+        needed = [self._tools[name] for name in names if name in self._tools]
         belt = Toolbelt(needed or list(self._tools.values()), str(self._cwd), sources)
         if not sources:
             return await self._judged(belt, call, ask, complain)
         try:  # what a server has is known only when it is open
-            await belt.open(complain)
-            return await self._judged(belt, call, ask, complain)
+            await belt.open(complain, redactor=self._redactor())
+            return await self._judged(belt, call, ask, complain, is_open=True)
         finally:
             await belt.close()
 
     async def _judged(
-        self, belt: Toolbelt, call: ToolCall, ask: Ask | None, complain: Callable[[str], None]
+        self,
+        belt: Toolbelt,
+        call: ToolCall,
+        ask: Ask | None,
+        complain: Callable[[str], None],
+        *,
+        is_open: bool = False,
     ) -> Called:
         if call.name not in belt.specs:
             raise _unknown(call.name, belt.specs)
@@ -116,7 +152,7 @@ class ToolDesk:
             return Called("denied", "Denied by the user.", 0)
         ended: list[tuple[e.ToolEnded, Sequence[StoredOutput]]] = []
         try:
-            if call.name in self._tools:
+            if not is_open:
                 await belt.open(complain)
             await belt.run(
                 [call],
@@ -127,13 +163,16 @@ class ToolDesk:
                 self._chosen.limits(),
                 task_id=call.id,
                 may=lambda inner, inner_spec: inner_refusal(state, view, inner, inner_spec),
+                fence=False,
             )
         finally:
             await belt.close()
         event, outputs = next(each for each in ended if each[0].call_id == call.id)
         text = outputs[0].text if outputs else event.text
-        redact = secrets.redactor(os.environ, self._words).text
-        return Called(event.status, redact(text), event.duration_ms)
+        return Called(event.status, self._redactor().text(text), event.duration_ms)
+
+    def _redactor(self) -> Redactor:
+        return secrets.redactor(os.environ, self._words)
 
     def _situation(self, *, is_interactive: bool) -> tuple[State, View]:
         """What a task that has just begun here would be judged by."""
@@ -145,26 +184,30 @@ class ToolDesk:
         view = View(now_ms(), Quote(0, 0, 0, 0), interactive=is_interactive, rules=rules)
         return State(created, approve=self._chosen.approve), view
 
-    def _needed(self, name: str) -> Iterable[Tool]:
+    def _needed(self, name: str) -> list[str]:
         """A tool and those that it may make act: only these are opened."""
         names = [name]
         for each in names:
             tool = self._tools.get(each)
             names += [part for part in (tool.spec.parts if tool else ()) if part not in names]
-        return (self._tools[each] for each in names if each in self._tools)
+        return names
 
-    def _sources(self, name: str = "") -> list[ToolSource]:
-        """The MCP servers, or those that may have a tool of this name."""
+    def _sources(self, *names: str) -> list[ToolSource]:
+        """The MCP servers, or those that may have a tool of one of these names."""
         created = e.TaskCreated("", "", "", "", str(self._cwd), Limits())
         found = mcp_servers.sources(
             created, self._mcp, self._desk.home, self._sandbox, "auto", self._complain
         )
         self._words = mcp_servers.words_of(found)
-        return [each for each in found if not name or mcp_servers.may_have(each, name)]
+        return [
+            each
+            for each in found
+            if not names or any(mcp_servers.may_have(each, name) for name in names)
+        ]
 
-    def _specs(self, name: str = "") -> list[ToolSpec]:
+    def _specs(self, *names: str) -> list[ToolSpec]:
         """All tools, those of servers too: for that they are opened and closed again."""
-        sources = self._sources(name)
+        sources = self._sources(*names)
         own = [tool.spec for tool in self._tools.values()]
         if not sources:
             return own
@@ -172,7 +215,7 @@ class ToolDesk:
         async def look() -> list[ToolSpec]:
             belt = Toolbelt(list(self._tools.values()), str(self._cwd), sources)
             try:
-                await belt.open(self._complain)
+                await belt.open(self._complain, redactor=self._redactor())
                 return list(belt.specs.values())
             finally:
                 await belt.close()

@@ -61,7 +61,7 @@ def trusted_file(home: Path, path: Path, data: bytes) -> bool:
 def trust(home: Path, folder: Path) -> Path:
     """Trust a folder's settings file as it is now; return the file. Durable when it returns.
 
-    The MCP files that it names are trusted as they are now, too.
+    The files of tools and MCP servers that it names are trusted as they are now, too.
     """
     folder = folder.resolve()
     data = _project_bytes(folder)
@@ -92,13 +92,22 @@ def untrust(home: Path, folder: Path) -> bool:
     return was
 
 
+def place_of(path: Path) -> str:
+    """The nearest folder above a file that has a project's settings, quoted for a shell."""
+    import shlex  # here, because there is rarely something to quote
+
+    places = (place for place in path.parents if (place / PROJECT_FILE).exists())
+    return shlex.quote(str(next(places, path.parent)))
+
+
 def _named(folder: Path, data: bytes) -> list[Path]:
-    """The files of MCP servers that a settings file names, as far as they are there."""
+    """The files of tools and MCP servers that a settings file names, as far as they are there."""
     import tomllib  # here, because only `trust` needs it
 
     try:
-        table = tomllib.loads(data.decode()).get("mcp", {})
-        names = table.get("files", []) if isinstance(table, dict) else []
+        settings = tomllib.loads(data.decode())
+        tables = [settings.get(name, {}) for name in ("mcp", "tools")]
+        names = [each for table in tables for each in dict(table).get("files", [])]
         found = [folder / Path(each).expanduser() for each in names]
         return [path for path in found if path.is_file() and path.stat().st_size <= MAX_BYTES]
     except (ValueError, TypeError, RecursionError):

@@ -15,6 +15,7 @@ from agentctl.rules import BYTES_MAX, read_rules
 def repo(tmp_path: Path) -> Path:
     root = tmp_path / "repo"
     (root / ".git").mkdir(parents=True)
+    (root / ".git" / "HEAD").touch()
     (root / "part" / "deep").mkdir(parents=True)
     return root
 
@@ -30,6 +31,12 @@ def test_the_rules_of_the_repository_come_before_those_of_the_part(repo: Path) -
         "Rules of this project, from AGENTS.md:\nUse tabs.\n\n"
         "Rules of this project, from part/AGENTS.md:\nBut not here."
     )
+
+
+def test_an_empty_git_folder_of_a_sandbox_ends_no_repository(repo: Path) -> None:
+    (repo / "AGENTS.md").write_text("Use tabs.")
+    (repo / "part" / ".git").mkdir()
+    assert "Use tabs." in read_rules(repo / "part")
 
 
 def test_folders_above_the_repository_do_not_count(repo: Path) -> None:

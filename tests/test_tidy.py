@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"core", "errors", "paths", "trust"}
     | {"settings_files", "settings_keys", "settings_tables", "settings_values"},
     "mcp_servers": BASE | {"tools", "trust"},
-    "own_tools": {"errors", "ports", "registry", "tools"},
+    "own_tools": {"errors", "paths", "ports", "registry", "tools", "trust"},
     "control": BASE | {"paths", "store"},
     "testing": {"control", "core", "tools"},  # for users' tests: no other room needs it
     "forecast": {"core"},

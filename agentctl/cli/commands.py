@@ -44,6 +44,7 @@ COMMANDS: dict[str, str] = {
     "tools list": "tools:list_tools",
     "tools show": "tools:show_tool",
     "tools call": "tools:call_tool",
+    "tools check": "tools:check_tools",
     "info": "info:info",
     "trust": "info:trust",
     "untrust": "info:untrust",

@@ -66,7 +66,7 @@ def trust(folder: Folder = ".") -> None:
     from agentctl.paths import state_home
 
     path = trusting.trust(Path(state_home(os.environ)), Path(folder))
-    tell(f"Trusted: {path}. A change of its .agentctl.toml needs trust again.")
+    tell(f"Trusted: {path}. When it changes, or tools or servers that it names, trust it anew.")
 
 
 def untrust(folder: Folder = ".") -> None:

@@ -55,6 +55,22 @@ def show_tool(
         say_fitting(lambda width, plain: report.details(line, width, plain=plain))
 
 
+def check_tools(
+    tools: o.Tools = None, mcp: o.Mcp = None, cwd: o.Cwd = None, json: Json = False
+) -> int:
+    """Start all tools and servers, and say what is wrong. E.g.: agentctl tools check"""
+    with _desk(tools, mcp, cwd) as (desk, _):
+        found = desk.check()
+    if json:
+        said = {"tools": found.tools, "sandbox": found.sandbox}
+        say_json({**said, "problems": list(found.problems)})
+    else:
+        say(f"{found.tools} tools; {found.sandbox}")
+        for problem in found.problems:
+            say(f"  {problem}")
+    return EXIT_CODES["failed" if found.problems else "done"]
+
+
 def call_tool(
     name: Name,
     args: Annotated[

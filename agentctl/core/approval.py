@@ -13,7 +13,7 @@ from agentctl.core.state import State
 from agentctl.core.values import Rule, ToolCall, ToolSpec, View
 
 DENIED_BY_USER = "Denied by the user. Do not try the same again; find another way or ask."
-DENIED_BY_RULE = "Denied: {why}. Do not try the same again; find another way or ask."
+DENIED_BY_RULE = "{why}. Do not try the same again; find another way or ask."
 NOBODY_TO_ASK = "Denied: {why}, and nobody can be asked here. Find another way."
 DENIED = {
     "never": "Denied: the user allows no calls that change something (--approve never).",
@@ -47,7 +47,9 @@ def permission(state: State, view: View, call: ToolCall, spec: ToolSpec) -> Perm
     ruling = _ruling(state, view, call, spec)
     rule = "" if ruling.rule is None else rule_text(ruling.rule)
     if ruling.effect == "deny" and rule:
-        return Permission("deny", rule, DENIED_BY_RULE.format(why=ruling.why))
+        return Permission(
+            "deny", rule, DENIED_BY_RULE.format(why=ruling.why[:1].upper() + ruling.why[1:])
+        )
     if spec.changes and state.approve in ("never", "read-only"):
         return Permission("deny", why=DENIED[state.approve])
     if rule and ruling.effect == "allow":

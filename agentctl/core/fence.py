@@ -7,9 +7,14 @@ decided by permissions, which never look at this text.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+from agentctl.core.values import ToolSpec
 
 FOREIGN = frozenset({"browser", "calendar", "drive", "email", "http", "mcp"})
 """Categories of tools whose results others write."""
+STORED = "read_output"
+"""Gives parts of results again, whosesoever they were."""
 _NAME = "tool_output"
 OPENS = f"<{_NAME} "
 # Nothing that a reader would take for one may end a fence: in any case, with invisible characters
@@ -19,6 +24,18 @@ _LOOKALIKE = re.compile(
     f"[<\uff1c](?=[{_UNSEEN}/\uff0f]{{0,40}}" + f"[{_UNSEEN}]{{0,8}}".join(_NAME) + ")",
     re.IGNORECASE,
 )
+
+
+def is_foreign(spec: ToolSpec, specs: Mapping[str, ToolSpec]) -> bool:
+    """Whether a tool gives what strangers wrote: by itself, by one that it makes act, or again."""
+    seen, left = {spec.name}, [spec]
+    while left:
+        each = left.pop()
+        if each.category in FOREIGN or each.origin.startswith("mcp:") or each.name == STORED:
+            return True
+        left += [specs[part] for part in each.parts if part in specs and part not in seen]
+        seen.update(each.parts)
+    return False
 
 
 def fenced(text: str, tool: str) -> str:
@@ -32,3 +49,12 @@ def fenced(text: str, tool: str) -> str:
     if text.startswith(opens) and text.endswith(closes) and len(text) >= len(opens + closes):
         text = text[len(opens) : -len(closes)]
     return f"{opens}{_LOOKALIKE.sub('&lt;', text)}{closes}"
+
+
+def within(text: str) -> str:
+    """What stands within the marks of a fenced text; any other text as it is."""
+    first, _, rest = text.partition("\n")
+    end = f"\n</{_NAME}>"
+    if not first.startswith(OPENS) or not f"\n{rest}".endswith(end):
+        return text
+    return f"\n{rest}"[1 : -len(end)]

@@ -275,4 +275,5 @@ def candidates(text: str, at: int) -> Iterator[tuple[int, int, KeyPattern]]:
             place = found.start() - offset
             if place >= at and text.startswith(start, place):
                 for number, each in _BY_SHORTEST[start]:
-                    yield place, number, each
+                    if text.startswith(each.start, place):
+                        yield place, number, each

@@ -60,6 +60,10 @@ WRAPPERS: dict[str, tuple[str, int]] = {
     # What they run is not told by these two numbers, so it is only suspected.
     **dict.fromkeys(("bundle", "bunx", "docker", "kubectl", "npx", "pipx", "pnpx"), ("", 99)),
     **dict.fromkeys(("podman", "poetry", "rbenv", "pyenv", "uv", "uvx"), ("", 99)),
+    **dict.fromkeys(("choom", "dbus-run-session", "dumb-init", "gosu", "numactl"), ("", 99)),
+    **dict.fromkeys(("conda", "direnv", "hatch", "mise", "perf", "pipenv", "tox"), ("", 99)),
+    **dict.fromkeys(("prlimit", "proxychains", "proxychains4", "setpriv", "su-exec"), ("", 99)),
+    **dict.fromkeys(("tini", "valgrind"), ("", 99)),
 }
 """By name: short options that take a value, and how many operands stand before the command."""
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh"})

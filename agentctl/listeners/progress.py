@@ -116,6 +116,8 @@ class Progress:
                 self._micros += event.charged_micros or 0
                 charged = "" if event.charged_micros == 0 else " (may have been billed)"
                 self._line(f"model call failed: {event.detail}{charged}", "yellow")
+            case e.ToolStarted() if event.parent:
+                self._calls[event.call_id] = event.arguments
             case e.ToolEnded():
                 self._ended(event)
             case e.LimitWarned():

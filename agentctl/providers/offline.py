@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
+from agentctl.core.fence import within
 from agentctl.core.values import Message, Rates, Stop, ToolCall, ToolSpec, Usage
 from agentctl.ports import Answer, Emit, Request
 from agentctl.providers import offline_text
@@ -100,7 +101,7 @@ def _replay(
     goal = parse(goal_text)
     if goal is None:
         return End(REFUSAL, reached=False), 0
-    outputs = {message.call_id: message.text for message in messages if message.role == "tool"}
+    outputs = {m.call_id: within(m.text) for m in messages if m.role == "tool"}
     number = 0
     steps = plan(goal)
     try:

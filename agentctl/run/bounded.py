@@ -48,11 +48,18 @@ async def _stop(task: asyncio.Task[Any], grace_s: float) -> bool:
     task.add_done_callback(_hear_out)
     await asyncio.wait((task,), timeout=grace_s)
     if not task.done():
+        _leave_behind(task)
         return False
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, Exception):
         raise error
     return True
+
+
+def _leave_behind(task: asyncio.Task[Any]) -> None:
+    """Keep the end of the loop from waiting for it, which would be for ever."""
+    asyncio.tasks._unregister_task(task)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own, as gather does
 
 
 def _hear_out(task: asyncio.Task[Any]) -> None:

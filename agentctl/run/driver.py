@@ -75,7 +75,8 @@ class Driver:
         try:
             for record in self._untold:
                 self._audience.tell(record)
-            await self._prepare(lambda: belt.open(self.world.complain, self._audience.signal))
+            world, hear = self.world, self._audience.signal
+            await self._prepare(lambda: belt.open(world.complain, hear, world.redactor))
             while True:
                 if belt.is_stale and self.state.ready_to_ask:
                     await self._prepare(belt.refresh)
@@ -191,6 +192,7 @@ class Driver:
                 on_start=self._inner_started,
                 may=self._inner_refused,
                 redactor=self.world.redactor,
+                watched=self._audience.is_live,
                 sleep_until=self.world.clock.sleep_until,
                 jitter=self.world.jitter,
             )

@@ -59,6 +59,7 @@ class Toolbelt:
         caps = {name: cap for name, cap in (concurrency or {}).items() if cap is not None}
         self._places = Places(max_concurrent, caps)
         self._resources = SharedResources()
+        self._hear: Callable[[Signal], None] = _unheard
 
     @property
     def specs(self) -> dict[str, ToolSpec]:
@@ -67,16 +68,23 @@ class Toolbelt:
 
     # --- life cycle ----------------------------------------------------------------------------
 
-    async def open(self, complain: Complain, hear: Callable[[Signal], None] = _unheard) -> None:
+    async def open(
+        self,
+        complain: Complain,
+        hear: Callable[[Signal], None] = _unheard,
+        redactor: Redactor = NO_SECRETS,
+    ) -> None:
         """Make everything ready. What cannot be is left out, and `complain` is told in a line.
 
-        `hear` takes what sources say of themselves. Whoever cancels this must still `close`.
+        `hear` takes what sources say of themselves; all that is said goes through `redactor`.
+        Whoever cancels this must still `close`.
         """
 
         def say(name: str, line: str) -> None:
-            hear(ToolOutput(name, f"{name}: {line}"))
+            hear(ToolOutput(name, redactor.text(f"{name}: {line}")))
 
-        await self._crew.open(self._resources, complain, say)
+        self._hear = hear
+        await self._crew.open(self._resources, lambda line: complain(redactor.text(line)), say)
 
     @property
     def is_stale(self) -> bool:
@@ -96,10 +104,16 @@ class Toolbelt:
         return self._resources.usage()
 
     async def close(self) -> None:
-        """Close every tool and source, the last one first, and then what they shared."""
+        """Close every tool and source, the last one first, and then what they shared.
+
+        Whoever watches is told how that was used.
+        """
         try:
             await self._crew.close()
         finally:
+            for use in self._resources.usage():
+                text = f"pool {use.name}: {use.made} made, at most {use.most} of {use.size} in use"
+                self._hear(ToolOutput(use.name, f"{text}, {use.waited} had to wait"))
             await self._resources.close()
 
     # --- calls ---------------------------------------------------------------------------------
@@ -134,13 +148,16 @@ class Toolbelt:
         sleep_until: Callable[[Millis], Awaitable[None]] | None = None,
         jitter: Callable[[], float] = float,
         redactor: Redactor = NO_SECRETS,
+        watched: bool = True,
+        fence: bool = True,
     ) -> None:
         """Run all calls, each as long as the limits allow; `on_end` is told of each as it ends.
 
         With `reuse` a look-up may be answered by an earlier result. Look-ups of one tool are merged
         where it can do so. For a call that a tool makes on behalf of another, `may` says whether
         the user allows it and `on_start` writes its intent, or says why not. What tools give
-        and say goes through `redactor`.
+        and say goes through `redactor`; without `fence` what strangers wrote is not marked, for
+        readers that are no model.
 
         Cancelling stops every call and what it started, then raises CancelledError.
         """
@@ -163,6 +180,8 @@ class Toolbelt:
             sleep_until=sleep_until or pause,
             jitter=jitter,
             redactor=redactor,
+            watched=watched,
+            fence=fence,
         )
         turn = Turn(self._crew.tools, self._crew.specs, self._places, around)
         await turn.run(calls, self._together(calls, hear, limits))

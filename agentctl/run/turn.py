@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from agentctl.core.backoff import wait_ms
 from agentctl.core.events import Signal, ToolEnded, ToolOutput, ToolStarted
-from agentctl.core.fence import FOREIGN, fenced
+from agentctl.core.fence import fenced, is_foreign
 from agentctl.core.guards.balance import price_of_tool
 from agentctl.core.lookups import Lookup
 from agentctl.core.redact import Redactor
@@ -32,6 +32,8 @@ from agentctl.run.places import Places
 from agentctl.run.reuse import Reuse
 from agentctl.run.voice import Voice
 
+IN_THREAD_CHARS = 200_000
+"""Secrets are looked for elsewhere in a longer text: up to seconds in one made for that."""
 DEPTH_MAX = 5
 """So deep calls may make calls."""
 
@@ -59,6 +61,9 @@ class Around(Struct, frozen=True, kw_only=True):
     sleep_until: Callable[[Millis], Awaitable[None]]
     jitter: Callable[[], float]
     redactor: Redactor
+    watched: bool
+    """Somebody hears what tools say as they run."""
+    fence: bool
 
 
 class _Outcome(Struct, frozen=True):
@@ -138,11 +143,15 @@ class Turn:
                 break
             await all_.sleep_until(all_.now_ms() + pause_ms)
         result = outcome.result
-        text = all_.redactor.text(storable(result.text))
+        text = storable(result.text)
+        if len(text) > IN_THREAD_CHARS:  # so that pauses and other calls do not wait for it
+            text = await asyncio.to_thread(all_.redactor.text, text)
+        else:
+            text = all_.redactor.text(text)
         if text != result.text:
             result = replace(result, text=text)
         ended, outputs = shown(call, outcome.status, result, all_.now_ms() - began_ms)
-        if parent is None and (spec.category in FOREIGN or spec.origin.startswith("mcp:")):
+        if parent is None and all_.fence and is_foreign(spec, self._specs):
             ended = replace(ended, text=fenced(ended.text, call.name))
         if tries > 1 or parent is not None:
             ended = replace(ended, attempts=tries, parent=parent.call.id if parent else "")
@@ -161,7 +170,8 @@ class Turn:
     ) -> _Outcome:
         all_, depth = self._all, parent.depth + 1 if parent is not None else 0
         inner = _Inner(self, _Parent(call, spec.parts, depth))
-        voice = Voice(all_.redactor, lambda text: all_.hear(ToolOutput(call.id, text)))
+        live = (lambda text: all_.hear(ToolOutput(call.id, text))) if all_.watched else None
+        voice = Voice(all_.redactor, live)
         context = ToolContext(
             all_.cwd,
             call.id,

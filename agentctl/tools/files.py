@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncGenerator, Sequence
-from threading import Event
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from threading import Event, Thread
 from typing import Annotated
 
 from msgspec import Meta
@@ -35,6 +36,33 @@ class ReadFileArguments(Arguments, frozen=True):
     path: PathText
     start_line: FirstLine = 1
     lines: LineCount = 0
+
+
+class _Reading:
+    """A thread that reads one file after the other, until nobody waits any more.
+
+    At its end the process does not wait for a thread whose file never comes.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[str, ToolContext], ToolResult | Exception],
+        calls: Sequence[tuple[str, ToolContext]],
+    ) -> None:
+        self.answers = asyncio.Queue[ToolResult | Exception]()
+        self.over = Event()
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            for arguments, context in calls:
+                if self.over.is_set():
+                    return
+                answer = read(arguments, context)
+                with suppress(RuntimeError):  # the loop has ended: nobody waits
+                    loop.call_soon_threadsafe(self.answers.put_nowait, answer)
+
+        if calls:
+            Thread(target=work, name="read_file", daemon=True).start()
 
 
 class ReadFile(BuiltIn[ReadFileArguments]):
@@ -66,36 +94,29 @@ class ReadFile(BuiltIn[ReadFileArguments]):
     ) -> AsyncGenerator[tuple[int, ToolResult | Exception], None]:
         """Read all in one thread; see `ports.BatchTool`.
 
-        One file is read at once, many would hold up everything else. Between two of them the thread
-        looks whether anybody still waits.
+        One file is read at once, many would hold up everything else. Those behind a file that takes
+        too long are read in another thread, and the first one is left behind.
         """
-        loop, answers = asyncio.get_running_loop(), asyncio.Queue[ToolResult | Exception]()
-        over = Event()
-
-        def read() -> None:
-            for arguments, context in calls:
-                if over.is_set():
-                    return
-                try:
-                    answer: ToolResult | Exception = self._read(self._decode(arguments), context)
-                except Exception as error:  # noqa: BLE001 - it is this call's answer
-                    answer = error
-                loop.call_soon_threadsafe(answers.put_nowait, answer)
-
+        reading = _Reading(self._answer, calls)
         try:
-            loop.run_in_executor(None, read)
             for place in range(len(calls)):
+                answer: ToolResult | Exception
                 try:
                     async with asyncio.timeout(timeout_ms / 1000):
-                        answer = await answers.get()
+                        answer = await reading.answers.get()
                 except TimeoutError as error:
-                    over.set()  # no file after this one is begun either
-                    for late in range(place, len(calls)):
-                        yield late, error
-                    return
+                    reading.over.set()
+                    reading = _Reading(self._answer, calls[place + 1 :])
+                    answer = error
                 yield place, answer
         finally:
-            over.set()
+            reading.over.set()
+
+    def _answer(self, arguments: str, context: ToolContext) -> ToolResult | Exception:
+        try:
+            return self._read(self._decode(arguments), context)
+        except Exception as error:  # noqa: BLE001 - it is this call's answer
+            return error
 
     def _read(self, arguments: ReadFileArguments, context: ToolContext) -> ToolResult:
         with place(context, arguments.path, self.guard) as file:

@@ -100,7 +100,7 @@ class McpSource:
         self._emit: Emit = lambda _text: None
         self._changed: Callable[[], None] = lambda: None
         self._told = dict.fromkeys(MAX_LINES, 0)
-        self._said = ""
+        self._said = self._last = ""
         self._link: Link | None = None
         self._transport: Any = None
         self._restarts = 1
@@ -119,7 +119,8 @@ class McpSource:
             return await self._list(self._link)
         except (ToolError, ConnectionError, TimeoutError) as error:
             await self.close()
-            raise ToolError(f"the MCP server could not be used: {_why(error)}.") from error
+            said = f" It said last: {self._last}" if self._last else ""
+            raise ToolError(f"the MCP server could not be used: {_why(error)}.{said}") from error
 
     async def tools(self) -> Sequence[Tool]:
         """Its tools as they are now; of a server that is gone those that it had last."""
@@ -223,6 +224,7 @@ class McpSource:
         self._said = self._said[-10_000:]
         for each in lines:
             self.tell(each, "error")
+            self._last = schema.line(each) or self._last
 
     def _mark_changed(self) -> None:
         """Say once that the tools are to be asked for again."""

@@ -22,6 +22,7 @@ def main(folder: Path) -> None:
     from agentctl.ports import ToolContext
     from agentctl.tools.own import OwnTool, told
     from agentctl.tools.own_files import module_of
+    from agentctl.tools.process import MAX_KEPT_BYTES
 
     def emit(text: str) -> None:
         sys.stdout.write(text)
@@ -44,7 +45,10 @@ def main(folder: Path) -> None:
         outcome = {"error": str(error) or "failed"}
     except Exception as error:  # noqa: BLE001 - it is told where the call was made
         outcome = {"broke": f"{type(error).__name__}: {error}"}
-    text = json.dumps(outcome)
+    clean = {key: said.encode(errors="replace").decode() for key, said in outcome.items()}
+    text = json.dumps(clean)
+    if len(text) > MAX_KEPT_BYTES:
+        text = json.dumps({"error": f"The result has more than {MAX_KEPT_BYTES:,} bytes as JSON."})
     (folder / "result.json").write_text(text, encoding="ascii")
 
 

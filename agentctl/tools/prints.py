@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -70,6 +70,7 @@ def heard(emit: Emit, last: Emit) -> Iterator[None]:
     try:
         yield
     finally:
-        _HEARD.reset(token)
+        with suppress(ValueError):  # what would not stop ends with the process, in no context
+            _HEARD.reset(token)
         if lines.rest:
             last(lines.rest)

@@ -142,6 +142,8 @@ def wrap(argv: Sequence[str], policy: Policy, cwd: str, enforced: Enforced) -> W
     view = view_of(_wanted(policy, cwd, private), os.environ)
     remove_at_end(view.made)
     how = enforced.how
+    if not how.namespaces and any(Path(private).resolve().is_relative_to(r) for r in view.writable):
+        raise UsageError("TMPDIR is in the workspace.", next_step="Set it to a folder outside.")
     plan = [*_limits(policy, how), "sockets=" + ",".join(map(str, _sockets(policy, how)))]
     if how.namespaces:
         plan += ["init=1", *_limits_of_root(policy, how)]
@@ -179,7 +181,8 @@ def _wanted(policy: Policy, cwd: str, private: str) -> Wanted:
         private=private,
         writable=policy.writable,
         readable=policy.readable,
-        hidden=policy.hidden,
+        # Where it lies in the workspace, a command could put a link to anything in its place.
+        hidden=(*policy.hidden, private),
         workspace_writable=policy.mode != "read-only",
         network=policy.network,
     )

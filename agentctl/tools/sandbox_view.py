@@ -17,6 +17,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from agentctl.tools.protected import PROJECT_FILE
+
 PROGRAM_FOLDERS = ("bin", "lib", "lib64", "libexec", "include", "versions", "pyvenv.cfg")
 """What belongs to the programs in a `bin` folder: its neighbours by these names."""
 MAX_LINKS = 2_000
@@ -77,6 +79,9 @@ def view_of(wanted: Wanted, env: Mapping[str, str]) -> View:
     made: list[str] = []
     for root in roots:
         mounts += _git(root, frozenset(further), made, is_workspace=root == cwd)
+        project = os.path.join(root, PROJECT_FILE)  # its rules hold for the next run as well
+        if os.path.isfile(project) and not os.path.islink(project) and project not in further:
+            mounts.append(Mount("read", project, project))
     gone = tuple(mount.path for mount in covered)
     shown = (*roots, *readable)
     # What lies in a covered folder is not there at all, unless something around it is put back.
@@ -154,6 +159,9 @@ def _git(root: str, named: frozenset[str], made: list[str], *, is_workspace: boo
     if not stat.S_ISDIR(mode):
         return [Mount("read", git, git)]
     hooks, config = os.path.join(git, "hooks"), os.path.join(git, "config")
+    if not os.path.lexists(config):  # nothing that git would use, perhaps left by one of ours
+        made.append(git)
+        return [Mount("read", git, git)]
     if not os.path.lexists(hooks):
         _make(hooks, [])
     parts = [path for path in (hooks, config, os.path.join(git, "modules")) if path not in named]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -90,11 +93,14 @@ class RunShell(BuiltIn[RunShellArguments]):
             shell = wrap(["/bin/sh", "-c", text], self._policy, context.cwd, enforced)
         except UsageError as error:
             raise ToolError(error.what, next_step=error.next_step) from error
+        env = {**environment(context.cwd, self._policy.variables), **shell.env}
+        if shell.env:  # confined: git's settings are out of sight
+            env = {**_identity(), **env}
         return Command(
             supervised(shell),
             context.cwd,
             context.emit,
-            env={**environment(context.cwd, self._policy.variables), **shell.env},
+            env=env,
             reports=shell.reports,
         )
 
@@ -102,6 +108,30 @@ class RunShell(BuiltIn[RunShellArguments]):
         """End what commands left running in the background."""
         await asyncio.gather(*(command.end() for command in self._running))
         self._running.clear()
+
+
+@cache
+def _identity() -> dict[str, str]:
+    """Who commits, as the user's own settings of git say; nothing else of them is passed on."""
+    found: dict[str, str] = {}
+    git = shutil.which("git")
+    for field in ("name", "email") if git else ():
+        asked = [git or "", "config", "--global", "--get", f"user.{field}"]
+        try:
+            told = subprocess.run(  # noqa: S603 - no shell, and nothing of the workspace is read
+                asked,
+                capture_output=True,
+                timeout=2,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                cwd="/",
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        value = told.stdout.decode(errors="replace").strip()
+        if value and not told.returncode:
+            found |= {f"GIT_{who}_{field.upper()}": value for who in ("AUTHOR", "COMMITTER")}
+    return found
 
 
 def _result(command: Command, note: str) -> ToolResult:

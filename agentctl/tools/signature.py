@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 KEY = "idempotency_key"
 MOST_TOLD = 5
 MOST_PLACE_CHARS = 100
+MOST_SAID_CHARS = 500
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _INNER = frozenset({"items", "additionalProperties", "contains", "not"})
@@ -164,6 +165,8 @@ def _told(error: ValidationError, names: list[str]) -> str:
             what = f"there is no such argument; there are: {', '.join(names) or 'none'}"
         else:
             what = each["msg"][:1].lower() + each["msg"][1:]
+            if len(what) > MOST_SAID_CHARS:  # e.g. all members of a large enum
+                what = f"{what[:MOST_SAID_CHARS]}…"
         told.append(f"{place}: {what}" if place else what)
     if len(problems) > MOST_TOLD:
         told.append(f"and {len(problems) - MOST_TOLD} more")

@@ -161,3 +161,19 @@ def test_tools_list_show_and_call_know_the_tools_of_servers(place: Place) -> Non
     assert denied.code == 1 and "call 1" not in denied.out
     unknown = place.cli("tools", "call", "it_bad", "--mcp", str(file))
     assert unknown.code == 2 and "There is no tool 'it_bad'" in unknown.err
+
+
+def test_a_composed_tool_may_be_made_of_a_servers_tools(place: Place) -> None:
+    place.turns({"calls": [{"name": "twice", "arguments": {}}]}, DONE)
+    file = written(place.work / "m.json", it=server("fine"))
+    flow = place.work / "flow.toml"
+    flow.write_text(
+        '[flow.twice]\nsequential = ["it_good", { tool = "it_good", arguments = {} }]\n'
+    )
+    ran = place.cli(*run(place, "--mcp", str(file), "--tools", str(flow)))
+    assert ran.code == 0 and "✓ twice" in ran.err
+    words = ("twice", "--mcp", str(file), "--tools", str(flow), "--approve", "auto")
+    assert place.cli("tools", "call", *words).out == "call 2\n"
+    before = place.cli("list", "--json").out
+    assert place.cli(*run(place, "--tools", str(flow))).code == 2
+    assert place.cli("list", "--json").out == before, "no task is made that could not run"

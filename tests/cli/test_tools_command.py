@@ -176,6 +176,11 @@ def test_a_project_s_tools_count_only_in_a_trusted_folder(place: Place, tools: s
     assert "tools: not used, because the folder is not trusted" in " ".join(shown.err.split())
     assert place.cli("trust").code == 0
     assert "twice" in place.cli("tools", "list").out
+    Path(tools).write_text(TOOLS + "1 / 0")  # it would say so
+    changed = place.cli("tools", "list")
+    assert "is not as it was when its folder was trusted" in " ".join(changed.err.split())
+    assert place.cli("trust").code == 0
+    assert "ZeroDivisionError" in place.cli("tools", "list").err
 
 
 def test_the_user_s_own_file_names_tools_beside_it(place: Place) -> None:
@@ -380,3 +385,16 @@ def test_the_example_works(place: Place) -> None:
     assert len(Path(file).read_text().splitlines()) <= 12
     called = place.cli("tools", "call", "days_between", "--tools", file, "--args", arguments)
     assert (called.code, called.out) == (0, "29\n")
+
+
+def test_check_starts_everything_and_says_what_is_wrong(place: Place) -> None:
+    fine = place.cli("tools", "check", "--json")
+    assert (fine.code, fine.json["problems"]) == (0, [])
+    assert fine.json["sandbox"].startswith("sandbox: ")
+    (place.work / "mine.py").write_text(
+        "from agentctl import tool\n\n\ndef ill() -> str:\n    return 'no disk'\n\n\n"
+        "@tool(health=ill)\ndef look() -> str:\n    '''Look.'''\n    return ''\n"
+    )
+    ran = place.cli("tools", "check", "--tools", "mine.py")
+    assert ran.code == 1
+    assert "look: no disk" in ran.out

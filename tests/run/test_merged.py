@@ -156,14 +156,6 @@ def test_a_batch_counts_as_one_of_those_that_run_at_once() -> None:
     assert running[2:] == [SIDE_BY_SIDE - 1] * 2
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "text"),
-    [
-        (ToolError("no such file"), "error", "no such file"),
-        (ZeroDivisionError("by zero"), "broken", "look broke: ZeroDivisionError: by zero"),
-        (TimeoutError(), "timeout", "Stopped after 1.2 s: the time limit of look."),
-    ],
-)
 @pytest.mark.parametrize(("most", "merged"), [(4, 0), (5, 1)])
 def test_calls_are_not_merged_where_fewer_may_run_at_once_than_a_batch_would(
     most: int, merged: int
@@ -180,6 +172,14 @@ def test_calls_are_not_merged_where_fewer_may_run_at_once_than_a_batch_would(
     assert len(look.batches) == merged
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (ToolError("no such file"), "error", "no such file"),
+        (ZeroDivisionError("by zero"), "broken", "look broke: ZeroDivisionError: by zero"),
+        (TimeoutError(), "timeout", "Stopped after 1.2 s: the time limit of look."),
+    ],
+)
 def test_what_one_raises_is_told_of_it_alone(error: Exception, status: str, text: str) -> None:
     tool = Look(lambda arguments: error if arguments == "2" else "saw")
     limits = Limits(timeouts_ms={"default": 1_200})
@@ -302,9 +302,9 @@ def test_equal_pages_of_one_turn_are_fetched_once(server: Server, tmp_path: Path
         calls, lambda end, _: ends.append(end), lambda _: None, lambda _: None, lambda: 0, Limits()
     )
     asyncio.run(run_belt)
-    assert {end.call_id: end.text.split("\n")[-1] for end in ends} == {
+    assert {end.call_id: end.text.split("\n")[-2] for end in ends} == {
         f"h{n}": path for n, path in enumerate(paths)
-    }
+    }  # the last line closes the fence
     assert [end.call_id for end in ends if end.status != "ok"] == ["h3"]
     assert sorted(path for _, path in server.asked) == ["/a", "/b", "/none"]
 
@@ -317,3 +317,13 @@ def test_who_asked_for_details_sees_what_was_merged() -> None:
         progress.hear("t1", e.Batched("look", 4, 3))
         progress.close()
     assert told.getvalue() == "3 calls of look together\n4 calls of look together, 3 different\n"
+
+
+def test_a_call_that_another_call_made_is_shown_with_its_arguments() -> None:
+    told = io.StringIO()
+    progress = Progress(Console(file=told, width=80), ROW, verbose=False)
+    start = e.ToolStarted("c1/1", "run_shell", "unsafe", parent="c1", arguments='{"command":"ls"}')
+    for seq, event in enumerate([start, e.ToolEnded("c1/1", "run_shell", "x", parent="c1")]):
+        progress.hear("t1", e.Recorded(seq, 0, event))
+    progress.close()
+    assert told.getvalue() == '✓ run_shell {"command":"ls"} 0 ms\n'

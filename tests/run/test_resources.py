@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from agentctl.core import events as e
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext
 from agentctl.run.resources import SharedResources, Use
 from agentctl.run.toolbelt import Toolbelt
 from tests.run.belts import Seen, tool
-from tests.run.parts import Do, call
+from tests.run.parts import Do, Life, Listen, Play, call, says
 from tests.sim import loop
 
 
@@ -228,3 +229,22 @@ def test_what_tools_shared_ends_after_them() -> None:
 
     loop.run(process(), 0.0)
     assert steps == ["tool", "pool"]
+
+
+def test_whoever_watches_is_told_how_a_pool_was_used() -> None:
+    async def make() -> str:
+        return "connection"
+
+    async def end(_item: str) -> None:
+        return None
+
+    async def use(context: ToolContext) -> str:
+        assert context.resources is not None
+        pool = context.resources.pool("db", make, end, size=2)
+        async with pool.acquire() as item:
+            return str(item)
+
+    life, live = Life(), Listen(live=True)
+    life.drive(Play(says("", call()), says("done")), [Do("look", use)], listeners=[live])
+    heard = [item.text for item in live.heard if isinstance(item, e.ToolOutput)]
+    assert "pool db: 1 made, at most 1 of 2 in use, 0 had to wait" in heard

@@ -119,6 +119,20 @@ def test_a_tool_that_does_not_stop_is_left_behind_and_told() -> None:
     assert 2_900 <= late.duration_ms <= 3_200
 
 
+def test_what_never_stops_does_not_hold_up_the_end_of_the_loop() -> None:
+    go_on = [True]
+
+    async def work(_context: object) -> None:
+        while go_on:
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                continue
+
+    (end,) = Seen(tool("work", work, timeout_ms=1_000)).run(call("work"))  # ends its loop
+    assert end.status == "timeout"
+
+
 def test_cancelling_does_not_wait_for_one_that_does_not_stop() -> None:
     async def process() -> float:
         belt = Toolbelt([tool("work", stubborn())], "/")

@@ -252,7 +252,7 @@ def test_an_address_where_nobody_answers_is_told_in_one_line(tmp_path: Path) -> 
 
 
 def test_a_confined_server_answers_and_cannot_write_outside(tmp_path: Path) -> None:
-    mode = Sandbox("workspace")
+    mode = Sandbox("workspace", readable=(str(FRIENDLY.parent),))  # wherever it was cloned to
     work = tmp_path / "work"
     work.mkdir()
     if probe(mode, str(work)).engine == "none":

@@ -124,8 +124,9 @@ def test_a_server_that_ends_at_once_says_why_by_its_own_words(tmp_path: Path) ->
         from agentctl.tools.mcp import McpSource
 
         source = McpSource(hostile("gone"), str(tmp_path))
-        with pytest.raises(ToolError, match="could not be used: it ended with exit code 3"):
+        with pytest.raises(ToolError, match="could not be used: it ended with exit code 3") as told:
             await source.open(lambda: None, said.append)
+        assert str(told.value).endswith(r"It said last: I have no \x1b[31mkey")
 
     bounded(story())
     assert "".join(said) == "I have no \\x1b[31mkey\n"

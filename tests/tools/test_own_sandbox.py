@@ -29,8 +29,12 @@ def leave(path: str, context: ToolContext, idempotency_key: str) -> list:
     return ["written", os.environ.get("A_KEY"), NUMBER, idempotency_key]
 
 @tool(sandbox=True)
-async def fail(how: str) -> None:
-    """Fail."""
+async def fail(how: str) -> str:
+    """Fail, or give what is odd."""
+    if how == "odd":
+        return "a" + chr(0xD800)
+    if how == "huge":
+        return "a" * 10_000_001
     if how == "told":
         raise ToolError("Not there.")
     if how == "killed":
@@ -89,6 +93,7 @@ def test_a_confined_function_cannot_write_outside_the_workspace(
         ("told", ToolError, "Not there."),
         ("broke", RuntimeError, "ValueError: broke"),
         ("killed", RuntimeError, "its process ended without a result, exit code 3"),
+        ("huge", ToolError, "has more than 10,000,000 bytes"),
     ],
 )
 def test_how_a_confined_function_failed_is_told(
@@ -99,3 +104,10 @@ def test_how_a_confined_function_failed_is_told(
     confined["fail"].confine(Sandbox("off"))  # type: ignore[attr-defined]  # it is an OwnTool
     with pytest.raises(kind, match=said):
         call(confined["fail"], context_of(tmp_path / "work"), how=how)
+
+
+def test_half_a_character_is_replaced(tmp_path: Path, confined: dict[str, Tool]) -> None:
+    from agentctl.core.values import Sandbox
+
+    confined["fail"].confine(Sandbox("off"))  # type: ignore[attr-defined]  # it is an OwnTool
+    assert call(confined["fail"], context_of(tmp_path / "work"), how="odd").text == "a?"

@@ -334,6 +334,11 @@ def test_of_many_problems_the_first_few_are_told() -> None:
     assert found.endswith("and 96 more")
 
 
+def test_what_would_fit_is_not_told_at_any_length() -> None:
+    many = Enum("many", [f"member{number}" for number in range(10_000)])  # type: ignore[misc]  # made as it runs
+    assert len(made(many).check('{"value": "x"}')) < 600
+
+
 def test_a_validator_of_the_user_s_that_breaks_ends_no_run() -> None:
     def check(value: int) -> int:
         raise KeyError(value)

@@ -188,7 +188,8 @@ def test_what_was_made_for_commands_is_gone_when_agentctl_ends(tmp_path):
         "cwd = sys.argv[1]\n"
         "e = probe(Policy(), cwd)\n"
         "if e.engine != 'none':\n"
-        "    subprocess.run(wrap(['/bin/true'], Policy(), cwd, e).argv, check=True)\n"
+        "    for _ in range(2):\n"
+        "        subprocess.run(wrap(['/bin/true'], Policy(), cwd, e).argv, check=True)\n"
         "print(private_folder())\n"
     )
     root = Path(process.__file__).parents[2]
@@ -196,6 +197,9 @@ def test_what_was_made_for_commands_is_gone_when_agentctl_ends(tmp_path):
     python = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(python, env=env, capture_output=True, text=True, check=True)
     assert not Path(done.stdout.strip()).exists()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".git").mkdir()  # as one that was killed leaves it
+    subprocess.run(python, env=env, capture_output=True, check=True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,9 @@
 """Folders that lie in one another: workspace, home, state, the temporary folder."""
 
+import subprocess
+
+from agentctl.errors import ToolError
+from agentctl.tools import sandbox, shell
 from tests.tools.sandbox_parts import run
 
 
@@ -16,3 +20,47 @@ def test_state_and_workspace_may_both_lie_below_home(engine, ws, tmp_path, monke
     assert ran.text.startswith("hi\n")
     assert "canary" not in ran.text
     assert (ws / "made").read_text() == "hi\n"
+
+
+def test_what_stands_for_home_cannot_be_replaced_where_it_lies_in_the_workspace(
+    engine, ws, tmp_path, monkeypatch
+):
+    """A link in its place would be mounted, and what it leads to could be written."""
+    private, out = ws / "agentctl-sandbox-mine", tmp_path / "out"
+    for folder in (out, private / "home", private / "tmp"):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(sandbox, "private_folder", lambda: str(private))
+    link = f"rm -rf {private}/home; ln -s {out} {private}/home; mv {private} {ws}/moved; true"
+    for command in (link, "echo x > ~/new"):
+        try:
+            run(engine, ws, command)
+        except ToolError:
+            assert not engine.namespaces  # they are refused where they could not be confined
+    assert list(out.iterdir()) == []
+    assert not (private / "home").is_symlink()
+
+
+def test_a_command_cannot_change_the_rules_of_the_project(spaces, ws):
+    (ws / ".agentctl.toml").write_text("[permissions]")
+    run(spaces, ws, "echo x > .agentctl.toml; rm -f .agentctl.toml; mv .agentctl.toml moved; true")
+    assert (ws / ".agentctl.toml").read_text() == "[permissions]"
+    (ws / "x").mkdir()
+    named = (str(ws / ".agentctl.toml"),)
+    assert run(spaces, ws, "echo x > .agentctl.toml", writable=named).ok
+
+
+def test_a_commit_has_the_users_name_though_the_home_is_out_of_sight(
+    complete, ws, home, monkeypatch
+):
+    (home / ".gitconfig").write_text(
+        "[user]\nname = A B\nemail = a@example.org\n[core]\nx = canary\n"
+    )
+    monkeypatch.delenv("GIT_CONFIG_GLOBAL", raising=False)
+    shell._identity.cache_clear()
+    subprocess.run(["git", "init", "-q"], cwd=ws, check=True)
+    said = run(
+        complete, ws, "touch f; git add f; git commit -qm first; git log --format=%an.%ae; env"
+    )
+    shell._identity.cache_clear()
+    assert "A B.a@example.org" in said.text
+    assert "canary" not in said.text

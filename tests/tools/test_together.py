@@ -298,17 +298,33 @@ class Stuck(ReadFile):
         return ToolResult("read")
 
 
-def test_a_file_that_takes_too_long_is_told_and_so_are_those_behind_it(tmp_path: Path) -> None:
-    tool = Stuck()
+def test_a_file_that_takes_too_long_holds_up_none_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is up once for each such file; the others are read, each once."""
+    real, go, begun = ReadFile._read, threading.Event(), list[str]()
+
+    def read(self: ReadFile, arguments: Any, context: Any) -> ToolResult:
+        begun.append(arguments.path)
+        if arguments.path.startswith("slow"):
+            go.wait()
+        return real(self, arguments, context)
+
+    monkeypatch.setattr(ReadFile, "_read", read)
+    names = ["slow1", "a", "slow2", "slow3", "b"]
+    for name in names:
+        (tmp_path / name).write_text(name)
 
     async def process() -> Answers:
-        answers = await many(tool, tmp_path, {"path": "a"}, {"path": "b"}, timeout_ms=20)
-        tool.go.set()
+        calls = ({"path": name} for name in names)
+        answers = await many(ReadFile(), tmp_path, *calls, timeout_ms=500)
+        go.set()
         return answers
 
-    answers = asyncio.run(process())
-    assert [type(answer) for _, answer in answers] == [TimeoutError] * 2
-    assert tool.reads == 1
+    answers = dict(asyncio.run(process()))
+    assert [type(answers[place]) for place in (0, 2, 3)] == [TimeoutError] * 3
+    assert (answers[1].text, answers[4].text) == ("a", "b")
+    assert begun == names
 
 
 def test_cancelling_reads_no_further_file(tmp_path: Path) -> None:
