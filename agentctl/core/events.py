@@ -169,6 +169,8 @@ class ToolEnded(Event, frozen=True, gc=False):
     """So often it was tried."""
     permit: str = ""
     """The rule that denied it."""
+    arguments: str = ""
+    """Of a call with a parent that was refused, so that it has no ToolStarted."""
 
 
 class ContextPruned(Event, frozen=True, gc=False):

@@ -224,18 +224,22 @@ class Turn:
             price = price_of_tool(self._all.limits, spec)
             start = ToolStarted(
                 call.id, call.name, spec.repeat, spec.category, price, parent.call.id,
-                arguments=call.arguments,
+                arguments=self._all.redactor.text(storable(call.arguments)),
             )  # fmt: skip
             status, why = "unavailable", self._start(start, spec)
         if why:
-            self._tell(ToolEnded(call.id, call.name, why, status, parent=parent.call.id))
+            given = self._all.redactor.text(storable(call.arguments))
+            refused = ToolEnded(call.id, call.name, why, status, parent=parent.call.id)
+            self._tell(replace(refused, arguments=given))
             raise ToolError(why)
+        began_ms = self._all.now_ms()
         try:
             ended, outputs, result = await self._ended(call, None, parent)
         except asyncio.CancelledError:
             with suppress(AgentctlError):  # it is remembered
-                text = "Stopped while it ran."
-                self._tell(ToolEnded(call.id, call.name, text, "cut", parent=parent.call.id))
+                took_ms = self._all.now_ms() - began_ms
+                cut = ToolEnded(call.id, call.name, "Stopped while it ran.", "cut", took_ms)
+                self._tell(replace(cut, parent=parent.call.id))
             raise
         self._tell(ended, outputs)
         return result

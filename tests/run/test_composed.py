@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from agentctl.core import events as e
 from agentctl.core.decide import UNKNOWN
-from agentctl.core.values import Limits, Repeat
+from agentctl.core.values import Limits, Repeat, Rule
 from agentctl.errors import ToolError
 from agentctl.ports import ToolResult
 from agentctl.testing import asked, replayed, simulated
@@ -189,3 +189,15 @@ def test_a_composed_tool_is_no_tool_without_its_parts() -> None:
     made.spec = replace(made.spec, parts=("one",))
     life = Life()
     assert "There is no tool named 'one' here." in answer(life, [made])
+
+
+def test_a_rule_that_denies_a_part_holds_within_and_what_was_refused_is_on_record() -> None:
+    (tools, done), life = two(), Life()
+    rules = (Rule("deny", "two"),)
+    provider = Play(says("", call("both", "c1")), says("done"))
+    assert life.drive(provider, tools, rules=rules).status == "done"
+    assert done == ["one"]
+    refused = next(end for end in life.events(e.ToolEnded) if end.call_id == "c1/2")
+    assert (refused.status, refused.parent, refused.arguments) == ("denied", "c1", "{}")
+    started = [start.arguments for start in life.events(e.ToolStarted) if start.parent]
+    assert started == ["{}"]
