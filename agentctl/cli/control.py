@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agentctl.cli.output import say, say_json, show, tell
+from agentctl.cli.output import say, say_json, show, tell, without_secrets
 
 Task = Annotated[str, typer.Argument(metavar="TASK_ID", help="Id, unique prefix, name or @last.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the task's log.")]
@@ -101,7 +101,7 @@ def pause(
 
     with Desk() as desk:
         row = desk.find(task)
-        message = desk.pause(row, now=now, reason=reason)
+        message = desk.pause(row, now=now, reason=without_secrets(reason))
     _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}")
 
 
@@ -111,7 +111,7 @@ def cancel(task: Task, reason: Reason = "", json: Json = False) -> None:
 
     with Desk() as desk:
         row = desk.find(task)
-        message = desk.cancel(row, reason=reason)
+        message = desk.cancel(row, reason=without_secrets(reason))
     _answer(json, row.id, message, "")
 
 

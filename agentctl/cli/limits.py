@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentctl.cli import options as o
-from agentctl.cli.output import say_json, tell
+from agentctl.cli.output import say_json, tell, without_secrets
 from agentctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def set_limits(
         )
     with Desk() as desk:
         row = desk.find(task)
-        done = limits_desk.set_limits(desk, row, values, reason=reason, dry_run=dry_run)
+        done = limits_desk.set_limits(
+            desk, row, values, reason=without_secrets(reason), dry_run=dry_run
+        )
     if json:
         say_json(limits_desk.set_json(done))
     else:
@@ -175,7 +177,7 @@ def add_credits(
 
     name = limits_desk.account_in_force(account)
     with Desk() as desk:
-        before, after = limits_desk.add_credits(desk, name, number, reason=reason)
+        before, after = limits_desk.add_credits(desk, name, number, reason=without_secrets(reason))
     _answer(json, name, before, after)
 
 
@@ -188,7 +190,7 @@ def set_credits(
 
     name = limits_desk.account_in_force(account)
     with Desk() as desk:
-        before, after = limits_desk.set_credits(desk, name, number, reason=reason)
+        before, after = limits_desk.set_credits(desk, name, number, reason=without_secrets(reason))
     _answer(json, name, before, after)
 
 

@@ -99,3 +99,14 @@ def _told() -> Iterator[None]:
 
 def _utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def without_secrets(text: str) -> str:
+    """What somebody typed, fit to be kept; secrets of the environment are taken out."""
+    if not text:
+        return text
+    import os  # these, because most commands are given no text to keep
+
+    from agentctl.secrets import redactor
+
+    return redactor(os.environ).text(text)

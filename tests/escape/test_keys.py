@@ -44,6 +44,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, str]:
     said.append(terminal.text)
     for shown in (["show", "@last"], ["show", "@last", "--events"], ["show", "@last", "--json"],
                   ["list"], ["costs", "report", "--by", "task", "--json"],
+                  ["credits", "add", "5", "--reason", f"paid with {BY_VALUE}"], ["credits"],
+                  ["limits", "set", "@last", "--max-cost", "2", "--reason", BY_FORM],
                   ["config"], ["info"]):  # fmt: skip
         asked = place.cli(*shown)
         said += [asked.out, asked.err]
