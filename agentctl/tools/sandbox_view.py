@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Literal
@@ -67,11 +67,16 @@ def view_of(wanted: Wanted, env: Mapping[str, str]) -> View:
     roots = (cwd, *further) if wanted.workspace_writable else further
     roots = tuple(dict.fromkeys(root for root in roots if os.path.exists(root)))
     covered = _covered(wanted, env, roots)
+    gone = tuple(mount.path for mount in covered)
     secret = tuple(os.path.realpath(path) for path in wanted.hidden)
     hidden = (*(mount.path for mount in covered), *secret)
     readable = tuple(
         path
-        for path in (*_programs(*map(env.get, ("PATH", "VIRTUAL_ENV", "HOME"))), *_asked(wanted))
+        for path in (
+            *_programs(*map(env.get, ("PATH", "VIRTUAL_ENV", "HOME"))),
+            *_asked(wanted),
+            *_repository(cwd, gone),
+        )
         if _within(path, hidden) and not _within(path, secret)
     )
     mounts = [*covered, *(Mount("read", path, path) for path in (*readable, cwd))]
@@ -82,7 +87,6 @@ def view_of(wanted: Wanted, env: Mapping[str, str]) -> View:
         project = os.path.join(root, PROJECT_FILE)  # its rules hold for the next run as well
         if os.path.isfile(project) and not os.path.islink(project) and project not in further:
             mounts.append(Mount("read", project, project))
-    gone = tuple(mount.path for mount in covered)
     shown = (*roots, *readable)
     # What lies in a covered folder is not there at all, unless something around it is put back.
     told = _secrets(secret, roots, made)
@@ -102,6 +106,16 @@ def _covered(wanted: Wanted, env: Mapping[str, str], roots: tuple[str, ...]) -> 
             inside = os.path.join(wanted.private, source) if source else ""
             found.append(Mount("private" if kind == "private" else "empty", real, inside))
     return found
+
+
+def _repository(cwd: str, covered: Sequence[str]) -> Iterable[str]:
+    """The folder of the repository around the workspace: without it git finds none."""
+    folder = os.path.dirname(cwd)
+    while folder != "/" and folder not in covered:
+        if os.path.exists(os.path.join(folder, ".git", "HEAD")):
+            yield folder
+            return
+        folder = os.path.dirname(folder)
 
 
 def _asked(wanted: Wanted) -> Iterable[str]:

@@ -64,3 +64,18 @@ def test_a_commit_has_the_users_name_though_the_home_is_out_of_sight(
     shell._identity.cache_clear()
     assert "A B.a@example.org" in said.text
     assert "canary" not in said.text
+
+
+def test_a_workspace_inside_a_repository_can_look_at_it_but_not_change_it(complete, home):
+    repository = home / "code"
+    below = repository / "part"
+    below.mkdir(parents=True)
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@b", "-C", str(repository)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (repository / "readme").write_text("hello")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "first"], check=True)
+    said = run(complete, below, "git log --format=%s; cat ../readme; echo no > ../readme; ls ~")
+    assert said.text.startswith("first\nhello")
+    assert "diary.txt" not in said.text
+    assert (repository / "readme").read_text() == "hello"
