@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from agentctl.core.values import Rates
 from agentctl.ports import Embedded
 from agentctl.providers._answer import encode
 from agentctl.providers._embed import ANSWER_MS, usage_told, vectors_of, whole_answer
-from agentctl.providers._faults import Border, Fault, Faults
-from agentctl.providers._http import connecting, on_this_machine, read_key
+from agentctl.providers._faults import Fault, Faults
+from agentctl.providers._http import connecting
 from agentctl.providers._json import clean, obj, slot, text_of
+from agentctl.providers._openai import door
 from agentctl.providers.openai import FAULTS as CHAT_FAULTS
 
 if TYPE_CHECKING:
@@ -34,10 +33,6 @@ FAULTS: Faults = {
     "model_not_found": Fault("not_found", False, _MODEL_STEP),
 }
 
-_OFFICIAL = "api.openai.com"
-_PLACEHOLDER = "no-key"
-"""Sent to other servers when no key is set; local ones need none."""
-
 
 class OpenAIEmbedder:
     """OpenAI's embeddings, or those of a compatible server. Option: `base_url`."""
@@ -49,17 +44,9 @@ class OpenAIEmbedder:
         """Check the key; nothing is sent yet. Raises ProviderError ("auth")."""
         self.model = model or self.default_model
         self.rates: Rates | None = None
-        url = options.get("base_url") or os.environ.get("OPENAI_BASE_URL", "").strip()
-        self._base_url = url or None
-        self.paced = not on_this_machine(url)
-        host = (urlsplit(url).hostname or "") if url else _OFFICIAL
-        official = host == _OFFICIAL or host.endswith("." + _OFFICIAL)
-        key = ""
-        if official or os.environ.get("OPENAI_API_KEY", "").strip():
-            (key,) = read_key(self.name, "OPENAI_API_KEY", next_step=_KEY_STEP)
-        self._key = key or _PLACEHOLDER
-        offline = "Check the network" if official else f"Check that a server runs at {host}"
-        self._border = Border(self.name, FAULTS, secret=key, offline=f"{offline}, then resume.")
+        place = door(options, FAULTS, _KEY_STEP)
+        self._base_url, self._key = place.base_url, place.key
+        self.paced, self._border = place.paced, place.border
         self._client: AsyncOpenAI | None = None
 
     async def embed(self, texts: Sequence[str]) -> Embedded:

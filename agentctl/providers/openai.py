@@ -9,18 +9,17 @@ completions, the format that vLLM, LM Studio, OpenRouter and llama.cpp all speak
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from agentctl.core.values import Rates
 from agentctl.errors import ConfigError
 from agentctl.ports import Answer, Emit, Request
 from agentctl.providers import openai_chat, openai_responses
 from agentctl.providers._answer import Draft, encode
-from agentctl.providers._faults import COMMON, Border, Fault, Faults
-from agentctl.providers._http import connecting, on_this_machine, read_key, sse, stream
+from agentctl.providers._faults import COMMON, Fault, Faults
+from agentctl.providers._http import connecting, sse, stream
+from agentctl.providers._openai import door
 
 if TYPE_CHECKING:
     import httpx2
@@ -59,10 +58,6 @@ FAULTS: Faults = {
     "data_residency_mismatch": COMMON[400],
 }
 
-_OFFICIAL = "api.openai.com"
-_PLACEHOLDER = "no-key"
-"""Sent to other servers when no key is set; local ones need none."""
-
 
 class OpenAI:
     """OpenAI's models, or whatever a compatible server offers. Options: `base_url`, `api`."""
@@ -74,11 +69,9 @@ class OpenAI:
         """Check key and options. Raises ProviderError ("auth") or ConfigError."""
         self.model = model or self.default_model
         self.rates: Rates | None = None
-        url = options.get("base_url") or os.environ.get("OPENAI_BASE_URL", "").strip()
-        self._base_url = url or None
-        self.paced = not on_this_machine(url)
-        host = self._host = (urlsplit(url).hostname or "") if url else _OFFICIAL
-        official = host == _OFFICIAL or host.endswith("." + _OFFICIAL)
+        place = door(options, FAULTS, _KEY_STEP)
+        self._base_url, self._host, self._key = place.base_url, place.host, place.key
+        self.paced, self._border, official = place.paced, place.border, place.official
         self.api = options.get("api") or ("responses" if official else "chat")
         if self.api not in ("chat", "responses"):
             raise ConfigError(
@@ -87,15 +80,9 @@ class OpenAI:
             )
         self.max_output = 32_000 if official else 8_192
         # Current OpenAI models refuse the old name; other servers may not know the new one.
-        renamed = official or host.endswith(".azure.com")
+        renamed = official or place.host.endswith(".azure.com")
         self._cap_name = "max_completion_tokens" if renamed else "max_tokens"
         self._client: AsyncOpenAI | None = None
-        key = ""
-        if official or os.environ.get("OPENAI_API_KEY", "").strip():
-            (key,) = read_key(self.name, "OPENAI_API_KEY", next_step=_KEY_STEP)
-        self._key = key or _PLACEHOLDER
-        offline = "Check the network" if official else f"Check that a server runs at {host}"
-        self._border = Border(self.name, FAULTS, secret=key, offline=f"{offline}, then resume.")
 
     def warm(self) -> None:
         """Import the SDK, which takes about half a second; may be called in a thread."""
