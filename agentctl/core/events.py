@@ -173,6 +173,13 @@ class ToolEnded(Event, frozen=True, gc=False):
     """Of a call with a parent that was refused, so that it has no ToolStarted."""
 
 
+class ToolNote(Event, frozen=True, gc=False):
+    """Fact: a server of tools said something of itself: a log line, progress, that it was lost."""
+
+    source: str
+    text: str
+
+
 class ContextPruned(Event, frozen=True, gc=False):
     """Fact: from now on requests leave out old text; the log keeps it."""
 
@@ -299,6 +306,7 @@ KINDS: dict[str, type[Event]] = {
         ToolApproved,
         ToolStarted,
         ToolEnded,
+        ToolNote,
         ContextPruned,
         LimitWarned,
         LimitReached,

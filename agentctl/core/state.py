@@ -225,6 +225,10 @@ def _tool_ended(state: State, event: e.ToolEnded) -> None:
         say(state, Message("tool", event.text, call_id=event.call_id))
 
 
+def _tool_note(state: State, event: e.ToolNote) -> None:
+    """Nothing: it is for whoever reads the log."""
+
+
 def _context_pruned(state: State, event: e.ContextPruned) -> None:
     state.mask_before, state.drop_before = event.mask_before, event.drop_before
     state.args_before, state.note = event.args_before, event.note
@@ -316,6 +320,7 @@ _APPLY: dict[type[e.Event], Callable[[State, Any], None]] = {
     e.ToolApproved: _tool_approved,
     e.ToolStarted: _tool_started,
     e.ToolEnded: _tool_ended,
+    e.ToolNote: _tool_note,
     e.ContextPruned: _context_pruned,
     e.LimitWarned: _limit_warned,
     e.LimitReached: _limit_reached,

@@ -29,6 +29,7 @@ from agentctl.core.decide import (
 )
 from agentctl.core.guards import tool_verdict
 from agentctl.core.rows import StoredOutput
+from agentctl.core.sanitize import storable
 from agentctl.core.state import ENDS, State, apply, fold
 from agentctl.core.values import Millis, ToolCall, ToolSpec
 from agentctl.errors import StoreError
@@ -75,7 +76,7 @@ class Driver:
         try:
             for record in self._untold:
                 self._audience.tell(record)
-            world, hear = self.world, self._audience.signal
+            world, hear = self.world, self._source_said
             await self._prepare(lambda: belt.open(world.complain, hear, world.redactor))
             while True:
                 if belt.is_stale and self.state.ready_to_ask:
@@ -121,6 +122,12 @@ class Driver:
         if self._waiting:
             self._cut()
 
+    def _source_said(self, signal: e.Signal) -> None:
+        """Keep what a server of tools says of itself, as long as the run goes on."""
+        self._audience.signal(signal)
+        if isinstance(signal, e.ToolOutput) and self._main is not None:
+            self._hold(e.ToolNote(signal.call_id, storable(signal.text)))
+
     async def _prepare(self, work: Callable[[], Awaitable[None]]) -> None:
         """Wait for the tools. A pause does not."""
         self._commit()
@@ -136,7 +143,8 @@ class Driver:
 
     async def _call_model(self, intent: e.ModelAsked) -> None:
         is_step, mind = intent.purpose == "step", self._viewer.mind(self.state)
-        if is_step and self.state.created.reuse and self._is_answered(intent.request):
+        kept = self.world.store.answered(intent.request) if self.state.created.reuse else None
+        if is_step and perform.is_whole(kept):
             intent = perform.from_memory(intent)
             mind = self.world.mind(intent.provider, intent.model)
         relevance = self.world.relevance if intent.purpose == "embedding" else None
@@ -167,13 +175,6 @@ class Driver:
             )
         finally:
             voice.end()
-
-    def _is_answered(self, request: str) -> bool:
-        """Whether a whole answer to the same request is kept: one that a limit cut is none."""
-        found = self.world.store.answered(request)
-        if found is None or found.stop not in ("end", "tools"):
-            return False
-        return bool(found.message.calls or found.message.text.strip())
 
     async def _run_tools(self, calls: Sequence[ToolCall], intents: Sequence[e.ToolStarted]) -> None:
         if not self._commit(intents):

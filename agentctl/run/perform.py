@@ -110,6 +110,13 @@ def _learn(state: State, mind: Mind, event: e.ModelAnswered) -> None:
     )
 
 
+def is_whole(found: e.ModelAnswered | None) -> bool:
+    """Whether a whole answer to the same request is kept: one that a limit cut is none."""
+    if found is None or found.stop not in ("end", "tools"):
+        return False
+    return bool(found.message.calls or found.message.text.strip())
+
+
 def from_memory(intent: e.ModelAsked) -> e.ModelAsked:
     """The same intent, to be answered by an earlier answer: it can cost nothing."""
     return replace(

@@ -334,6 +334,7 @@ def test_a_run_has_the_tools_of_its_sources_and_follows_their_changes() -> None:
     assert "done" in told["second-1"]
     assert told["f2"].startswith("There is no tool named 'first'")
     assert e.ToolOutput("a", "a: hello") in hears.heard
+    assert life.events(e.ToolNote) == [e.ToolNote("a", "a: hello")], "and it is in the log"
     assert steps == ["open a", "close a"]
 
 
