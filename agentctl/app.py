@@ -157,9 +157,13 @@ def create(desk: Desk, order: Order) -> str:
     fallback_minds(chosen.fallbacks, limits, options, chosen.prices, desk.store.answered)
     make_relevance(chosen.embedder, policy, limits, options, chosen.prices)
     check_credits(desk, limits, chosen.account, f"{name}/{provider.model}")
-    servers = mcp_servers.kept(options)
-    if brought := own_tools.kept(options):  # they must be there, and fit each other
-        tools("auto", own=brought, more_later=bool(servers))
+    servers, brought = mcp_servers.kept(options), own_tools.kept(options)
+    by_name = chosen.sandbox_mode not in ("auto", "off")
+    if brought or by_name:  # they must be there, and fit each other; so must what confines them
+        sandbox = fenced(chosen.sandbox(), desk)
+        made = tools("auto", sandbox, brought, more_later=bool(servers))
+        if by_name and chosen.approve != "read-only":
+            confinement(made, str(order.cwd))
     mcp_servers.check(servers, desk.home)
     redact = secrets.redactor(os.environ).text
     event = e.TaskCreated(

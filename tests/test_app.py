@@ -370,3 +370,16 @@ def test_credits_are_asked_for_the_model_that_a_resume_names(desk: Desk, tmp_pat
     with pytest.raises(NotEnoughCredits):
         app.drive(desk, task_id, run(tmp_path, shared=shared))
     assert app.drive(desk, task_id, run(tmp_path, shared=shared, model="small")).exit_code == 0
+
+
+def test_a_sandbox_that_cannot_be_had_is_told_before_there_is_a_task(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_tools: object, _cwd: str) -> str:
+        raise UsageError("--sandbox strict cannot be had here")
+
+    monkeypatch.setattr(app, "confinement", refuse)
+    with pytest.raises(UsageError, match="cannot be had"):
+        app.create(desk, order(tmp_path, sandbox_mode="strict"))
+    assert desk.tasks(ended=True) == []
+    app.create(desk, order(tmp_path, sandbox_mode="strict", approve="read-only"))
