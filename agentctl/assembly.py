@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from agentctl import counting, own_tools, pricing, registry
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
+from agentctl.core.answers import CACHED
 from agentctl.core.calibrate import Learner
 from agentctl.core.rows import UsageRow
-from agentctl.core.state import CACHED
 from agentctl.core.values import (
     Approve,
     ContextPolicy,

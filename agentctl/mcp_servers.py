@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
-from agentctl import trust
+from agentctl import task_lists, trust
 from agentctl.core.events import TaskCreated
 from agentctl.core.values import Approve, Sandbox
 from agentctl.errors import ConfigError
@@ -30,13 +29,12 @@ def entries(given: Iterable[str], folder: Path) -> tuple[str, ...]:
 
 def kept(options: Mapping[str, str]) -> tuple[str, ...]:
     """The entries that a task was begun with."""
-    text = options.get(OPTION)
-    return msgspec.json.decode(text, type=tuple[str, ...]) if text else ()
+    return task_lists.kept(options, OPTION)
 
 
 def kept_as(chosen: Sequence[str]) -> dict[str, str]:
     """The same as options of a task."""
-    return {OPTION: msgspec.json.encode(chosen).decode()} if chosen else {}
+    return task_lists.kept_as(OPTION, chosen)
 
 
 def servers(

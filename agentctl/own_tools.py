@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
-from agentctl import registry, trust
+from agentctl import registry, task_lists, trust
 from agentctl.errors import UsageError
 from agentctl.paths import state_home
 from agentctl.ports import Tool
@@ -39,13 +38,12 @@ def entries(given: Iterable[str], folder: Path) -> tuple[str, ...]:
 
 def kept(options: Mapping[str, str]) -> tuple[str, ...]:
     """The entries that a task was begun with."""
-    text = options.get(OPTION)
-    return msgspec.json.decode(text, type=tuple[str, ...]) if text else ()
+    return task_lists.kept(options, OPTION)
 
 
 def kept_as(chosen: Sequence[str]) -> dict[str, str]:
     """The same as options of a task."""
-    return {OPTION: msgspec.json.encode(chosen).decode()} if chosen else {}
+    return task_lists.kept_as(OPTION, chosen)
 
 
 def load(chosen: Sequence[str]) -> list[Brought]:

@@ -33,7 +33,7 @@ class Key(NamedTuple):
 
 
 _COUNT = quantities.or_none(quantities.count(0))
-_FOLDERS = 'Write folders, e.g. ["../shared"].'
+_FOLDERS = 'Write folders, e.g. ["../notes"].'
 _TOKENS = "Write a number of tokens, e.g. 100000"
 _CREDITS = "Write a whole number, e.g. 500, or none."
 

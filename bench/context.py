@@ -21,11 +21,12 @@ from msgspec.structs import replace
 
 from agentctl import counting
 from agentctl.core import events as e
+from agentctl.core.answers import say
 from agentctl.core.aside import SUMMARY_REQUEST
 from agentctl.core.calibrate import Learner
 from agentctl.core.context import expected_tokens, same, size_bytes
-from agentctl.core.context_replay import MESSAGE_TOKENS, SUMMARY_BYTES, shorten, usage_of
-from agentctl.core.state import State, say
+from agentctl.core.context_replay import SUMMARY_BYTES, shorten, usage_of
+from agentctl.core.state import State
 from agentctl.core.values import ContextPolicy, Limits, Message, Quote, Rates, Shape, Usage, View
 from agentctl.pricing import cost_of
 from bench.recordings import Line, Recording, lines_of, load, mentions, stitched
@@ -46,6 +47,8 @@ WINDOW_TOKENS = 1_000_000
 BYTES_PER_KTOKEN = counting.CLAUDE
 OVERHEAD_TOKENS = 1_500
 """System prompt and tools."""
+MESSAGE_TOKENS = 4
+"""What wraps a message."""
 STEP_MS = 20_000
 PAUSE_MS = 600_000
 START_MS = 1_800_000_000_000

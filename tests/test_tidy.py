@@ -38,8 +38,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings_values": {"core", "errors"},
     "settings": {"core", "errors", "paths", "trust"}
     | {"settings_files", "settings_keys", "settings_tables", "settings_values"},
-    "mcp_servers": BASE | {"tools", "trust"},
-    "own_tools": {"errors", "paths", "ports", "registry", "tools", "trust"},
+    "task_lists": set(),
+    "mcp_servers": BASE | {"task_lists", "tools", "trust"},
+    "own_tools": {"errors", "paths", "ports", "registry", "task_lists", "tools", "trust"},
     "control": BASE | {"paths", "store"},
     "testing": {"control", "core", "tools"},  # for users' tests: no other room needs it
     "forecast": {"core"},

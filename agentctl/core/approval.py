@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from agentctl.core.permissions import Ruling, judge, parse_rule, rule_text, suggested
 from agentctl.core.state import State
-from agentctl.core.values import Rule, ToolCall, ToolSpec, View
+from agentctl.core.values import ToolCall, ToolSpec, View
 
 DENIED_BY_USER = "Denied by the user. Do not try the same again; find another way or ask."
 DENIED_BY_RULE = "{why}. Do not try the same again; find another way or ask."
@@ -83,6 +83,3 @@ def _ruling(state: State, view: View, call: ToolCall, spec: ToolSpec) -> Ruling:
     if state.allowed:
         rules = (*rules, *(parse_rule(text, "allow", "always") for text in state.allowed))
     return judge(rules, call, spec, state.created.cwd) if rules else NO_RULE
-
-
-__all__ = ["DENIED", "DENIED_BY_USER", "RUN", "Permission", "Rule", "inner_refusal", "permission"]

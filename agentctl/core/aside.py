@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from agentctl.core.answers import CACHED
 from agentctl.core.context import left_out
 from agentctl.core.events import ContextPruned, ModelAsked
 from agentctl.core.guards import Deny, model_verdict
 from agentctl.core.guards.balance import price_of_model
 from agentctl.core.guards.cost import reserve_micros
 from agentctl.core.limits import ceil_div
-from agentctl.core.state import CACHED, State
+from agentctl.core.state import State
 from agentctl.core.values import POLICIES, Message, Quote, View
 
 SUMMARY_TOKENS = 4_000

@@ -15,10 +15,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.answers import CACHED
 from agentctl.core.aside import SUMMARY_REQUEST, wants_summary
 from agentctl.core.context import estimate_tokens, expected_tokens, same, size_bytes
 from agentctl.core.context_auto import due
-from agentctl.core.state import CACHED, State, apply
+from agentctl.core.state import State, apply
 from agentctl.core.values import (
     ContextPolicy,
     Message,
@@ -33,8 +34,6 @@ from agentctl.core.values import (
 
 CACHED_FROM_TOKENS = 1_024
 """Providers keep no shorter beginning of a request."""
-MESSAGE_TOKENS = 4
-"""What wraps a message."""
 SUMMARY_BYTES = 1_600
 """A summary of 250 words. What it would say is not known,
 so nothing is thought to be found in it."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from agentctl.core import aside
 from agentctl.core import events as e
+from agentctl.core.answers import CACHED, STUMBLES_MAX
 from agentctl.core.approval import permission
 from agentctl.core.context import request_key
 from agentctl.core.context_auto import due
@@ -22,7 +23,7 @@ from agentctl.core.guards.cost import reserve_micros
 from agentctl.core.guards.timeout import late
 from agentctl.core.guards.verdict import strictest
 from agentctl.core.limits import level, uses
-from agentctl.core.state import CACHED, ENDS, STUMBLES_MAX, State
+from agentctl.core.state import ENDS, State
 from agentctl.core.values import Millis, ToolCall, ToolSpec, View
 
 

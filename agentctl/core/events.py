@@ -320,8 +320,6 @@ KINDS: dict[str, type[Event]] = {
     )
 }
 
-INTENTS = (ModelAsked, ToolStarted)
-
 
 class Recorded(Struct, frozen=True, gc=False):
     """An event with its place in the log."""

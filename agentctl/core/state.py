@@ -15,11 +15,7 @@ from msgspec import Struct, field
 
 from agentctl.core import answers, context
 from agentctl.core import events as e
-from agentctl.core.answers import CACHED as CACHED
-from agentctl.core.answers import EMPTY_NUDGE as EMPTY_NUDGE
-from agentctl.core.answers import LENGTH_NUDGE as LENGTH_NUDGE
-from agentctl.core.answers import STUMBLES_MAX as STUMBLES_MAX
-from agentctl.core.answers import say as say
+from agentctl.core.answers import say
 from agentctl.core.context_words import Words
 from agentctl.core.values import (
     Approve,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.answers import CACHED
 from agentctl.core.aside import conversation
 from agentctl.core.backoff import wait_ms
 from agentctl.core.context import estimate_tokens, expected_tokens, size_bytes
@@ -14,7 +15,7 @@ from agentctl.core.limits import MTOK, ceil_div
 from agentctl.core.redact import MARKER_OPENS
 from agentctl.core.sanitize import storable
 from agentctl.core.savings import pruned_micros
-from agentctl.core.state import CACHED, State
+from agentctl.core.state import State
 from agentctl.core.values import Message, Millis, Quote, ToolCall, Usage
 from agentctl.errors import ProviderError
 from agentctl.ports import Answer, Emit, Request

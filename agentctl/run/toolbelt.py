@@ -21,8 +21,6 @@ from agentctl.run.resources import SharedResources, Use
 from agentctl.run.reuse import Reuse
 from agentctl.run.turn import Around, May, OnEnd, OnStart, Turn
 
-SIDE_BY_SIDE = MAX_CONCURRENT
-
 
 def _unwritten(start: ToolStarted, spec: ToolSpec) -> str:
     """Where nothing is written, nothing refuses."""

@@ -11,7 +11,6 @@ _ANY_SECTION = re.compile(r"[A-Z][A-Za-z ]*:\s*$")
 _GOOGLE = re.compile(r"\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
 _NUMPY = re.compile(r"(\w+)\s*(?::.*)?$")
 _REST = re.compile(r":param\s+(?:[^:]*\s)?(\w+)\s*:\s*(.*)$")
-_REST_ANY = re.compile(r":\w+[^:]*:")
 
 
 def summary(docstring: str) -> str:

@@ -215,9 +215,8 @@ def test_an_embedding_comes_first_and_is_booked_under_its_own_model() -> None:
 
 def test_without_money_for_an_embedding_the_policy_goes_by_words() -> None:
     dear = replace(SIDE, quote=replace(SIDE.quote, input_cost_micros=10_000_000))
-    assert not isinstance(next_of(full(policy=WINDOW), embedding=dear), CallModel) or (
-        summary_of(full(policy=WINDOW), embedding=dear)
-    )
+    assert summary_of(full(policy=WINDOW), embedding=dear), "the next call is that of a summary"
+    pruned(full(policy=replace(WINDOW, summarise=False)), embedding=dear)
 
 
 def test_an_embedding_neither_learns_nor_warms_nor_speaks() -> None:

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from agentctl.core import context_words
 from agentctl.core import events as e
+from agentctl.core.answers import say
 from agentctl.core.context import TOO_LARGE, estimate_tokens, expected_tokens
 from agentctl.core.context_window import plan
-from agentctl.core.state import State, apply, fold, say
+from agentctl.core.state import State, apply, fold
 from agentctl.core.values import ContextPolicy, Limits, Message, Quote, ToolCall, Usage, View
 from tests.core.parts import START_MS, asked, created, recorded, view
 

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.answers import STUMBLES_MAX
 from agentctl.core.approval import DENIED
 from agentctl.core.decide import (
     SKIPPED,
@@ -18,7 +19,7 @@ from agentctl.core.decide import (
     Sleep,
     decide,
 )
-from agentctl.core.state import STUMBLES_MAX, State, apply
+from agentctl.core.state import State, apply
 from agentctl.core.values import Limits, ToolSpec
 from tests.core.parts import (
     FREE,

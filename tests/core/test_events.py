@@ -23,10 +23,6 @@ def test_every_event_class_is_in_the_closed_list() -> None:
     assert all(name == kind.__name__ for name, kind in e.KINDS.items())
 
 
-def test_intents_are_the_two_events_that_precede_an_effect() -> None:
-    assert set(e.INTENTS) == {e.ModelAsked, e.ToolStarted}
-
-
 def test_a_models_raw_arguments_stay_as_they_came() -> None:
     raw = '{ "b":1,   "a": "\\u00e9" }'
     kind, body = e.to_json(answered("", ToolCall("c1", "look", raw)))

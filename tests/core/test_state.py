@@ -5,13 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentctl.core import events as e
-from agentctl.core.state import (
-    EMPTY_NUDGE,
-    LENGTH_NUDGE,
-    apply,
-    apply_all,
-    fold,
-)
+from agentctl.core.answers import EMPTY_NUDGE, LENGTH_NUDGE
+from agentctl.core.state import apply, apply_all, fold
 from agentctl.core.values import ContextPolicy, Limits, Message, Usage
 from tests.core.parts import (
     START_MS,

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from agentctl.core import events as e
+from agentctl.core.answers import EMPTY_NUDGE, LENGTH_NUDGE
 from agentctl.core.approval import DENIED, DENIED_BY_USER
 from agentctl.core.decide import UNKNOWN
-from agentctl.core.state import EMPTY_NUDGE, LENGTH_NUDGE, fold
+from agentctl.core.state import fold
 from agentctl.core.values import Limits, Message, ToolCall, ToolSpec
 from agentctl.errors import StoreError
 from agentctl.ports import Answer

@@ -10,8 +10,8 @@ import itertools
 from typing import Any
 
 from agentctl.core import events as e
+from agentctl.core.answers import CACHED
 from agentctl.core.rows import Gate
-from agentctl.core.state import CACHED
 from agentctl.core.values import Breaker, Limits, Message, Rates, Usage
 from agentctl.ports import Answer
 from agentctl.pricing import FixedPricer

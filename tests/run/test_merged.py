@@ -13,11 +13,11 @@ from rich.console import Console
 
 from agentctl.core import events as e
 from agentctl.core.rows import TaskRow
-from agentctl.core.values import Limits, ToolCall, ToolSpec
+from agentctl.core.values import MAX_CONCURRENT, Limits, ToolCall, ToolSpec
 from agentctl.errors import ToolError
 from agentctl.listeners.progress import Progress
 from agentctl.ports import ToolContext, ToolResult
-from agentctl.run.toolbelt import SIDE_BY_SIDE, Toolbelt
+from agentctl.run.toolbelt import Toolbelt
 from agentctl.tools.files import ReadFile
 from agentctl.tools.http import HttpGet
 from tests.run.parts import Do, Life, Play, call, says
@@ -149,11 +149,11 @@ def test_a_batch_counts_as_one_of_those_that_run_at_once() -> None:
         busy -= 1
         return "done"
 
-    others = [call("work", f"w{n}") for n in range(SIDE_BY_SIDE)]
+    others = [call("work", f"w{n}") for n in range(MAX_CONCURRENT)]
     run(Do("work", work, timeout_ms=10**6), tool, calls=[*others, *asks("1", "2")])
     assert running == [0, 0]
     run(Do("work", work, timeout_ms=10**6), tool, calls=[*others[1:], *asks("1", "2")])
-    assert running[2:] == [SIDE_BY_SIDE - 1] * 2
+    assert running[2:] == [MAX_CONCURRENT - 1] * 2
 
 
 @pytest.mark.parametrize(("most", "merged"), [(4, 0), (5, 1)])

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from agentctl.core import events as e
-from agentctl.core.values import Limits, ToolCall
+from agentctl.core.values import MAX_CONCURRENT, Limits, ToolCall
 from agentctl.errors import ToolError
 from agentctl.ports import ToolResult
-from agentctl.run.toolbelt import HEAD_BYTES, SHOWN_BYTES_MAX, SIDE_BY_SIDE, TAIL_BYTES, Toolbelt
+from agentctl.run.toolbelt import HEAD_BYTES, SHOWN_BYTES_MAX, TAIL_BYTES, Toolbelt
 from tests.run.parts import Do, Life, Play, call, says
 from tests.sim import loop
 
@@ -80,9 +80,9 @@ def test_no_more_run_at_once_than_allowed_and_they_start_in_order() -> None:
         running -= 1
         return "done"
 
-    calls = [call("work", f"c{n:02}") for n in range(SIDE_BY_SIDE * 2 + 1)]
+    calls = [call("work", f"c{n:02}") for n in range(MAX_CONCURRENT * 2 + 1)]
     run(Do("work", work), calls=calls)
-    assert most == SIDE_BY_SIDE
+    assert most == MAX_CONCURRENT
     assert started == [one.id for one in calls]
 
 
@@ -91,7 +91,7 @@ def test_waiting_for_its_turn_does_not_use_up_a_calls_time() -> None:
         await asyncio.sleep(8)
         return "done"
 
-    calls = [call("work", f"c{n}") for n in range(SIDE_BY_SIDE * 3)]
+    calls = [call("work", f"c{n}") for n in range(MAX_CONCURRENT * 3)]
     ends = run(Do("work", work, timeout_ms=10_000), calls=calls)
     assert {event.status for event, _ in ends} == {"ok"}
 
