@@ -57,6 +57,13 @@ class TaskCreated(Event, frozen=True, gc=False):
     """What its commands are allowed."""
     rules: tuple[Rule, ...] = ()
     """Permissions that were given to this task itself."""
+    origin: str = ""
+    """fork (it goes on from a copy of another task's history), child (it works on another's behalf)
+    or batch; empty: it was begun by itself."""
+    parent: str = ""
+    """That other task, or the batch."""
+    item: int = 0
+    """Its number in the batch, from 1."""
 
 
 class ModelAsked(Event, frozen=True, gc=False):

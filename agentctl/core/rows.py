@@ -63,6 +63,10 @@ class TaskRow(Struct, frozen=True):
     account: str = "default"
     active_ms: Millis = 0
     """Running time, as far as runs came to an end."""
+    origin: str = ""
+    parent: str = ""
+    item: int = 0
+    """These three as in TaskCreated."""
 
 
 class UsageRow(Struct, frozen=True):

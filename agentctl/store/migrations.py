@@ -160,6 +160,14 @@ def m003_permissions(db: Database) -> None:
     )
 
 
+def m004_where_tasks_come_from(db: Database) -> None:
+    """Add what a task is a fork, a child or an item of."""
+    for column, kind in (("origin", "TEXT"), ("parent", "TEXT"), ("item", "INTEGER")):
+        usual = "0" if kind == "INTEGER" else "''"
+        db.execute(f"ALTER TABLE tasks ADD COLUMN {column} {kind} NOT NULL DEFAULT {usual}")
+    db.execute("CREATE INDEX tasks_parent ON tasks (parent, item) WHERE parent <> ''")
+
+
 def _spend_by_hour(db: Database) -> None:
     """Sum the spend by hours too."""
     # A day is 24 of these and the minutes of one hour, not 1,440 minutes. Kept by triggers, so that
@@ -208,6 +216,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     m001_first_tables,
     m002_shared_limits_and_sums,
     m003_permissions,
+    m004_where_tasks_come_from,
 )
 
 

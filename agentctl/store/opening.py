@@ -13,7 +13,7 @@ from typing import Any
 
 from agentctl.errors import StoreCorrupt, StoreError, StoreNewer
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """What this version writes. Kept apart from migrations.py, whose imports are heavy."""
 PAGE_BYTES = 8192
 """Events of 2 to 3 kB leave a third of a 4 kB page empty, and next to nothing of this one."""

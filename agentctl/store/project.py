@@ -30,8 +30,8 @@ def insert_task(db: sqlite3.Connection, task_id: str, event: e.TaskCreated, at_m
     cursor = db.execute(
         "INSERT INTO tasks (id, name, goal, status, cwd, provider, model, created_ms, updated_ms,"
         " steps, cost_micros, unpriced, tokens_processed, tokens_total, pid, wake_ms, limit_micros,"
-        " account, resumed_ms)"
-        " VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?, ?)",
+        " account, resumed_ms, origin, parent, item)"
+        " VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?)",
         (
             task_id,
             event.name,
@@ -44,6 +44,9 @@ def insert_task(db: sqlite3.Connection, task_id: str, event: e.TaskCreated, at_m
             event.limits.task_cost_micros,
             event.account,
             at_ms,
+            event.origin,
+            event.parent,
+            event.item,
         ),
     )
     number = cursor.lastrowid

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _TASK = (
     "SELECT id, name, goal, status, cwd, provider, model, created_ms, updated_ms, steps,"
     " cost_micros, unpriced, tokens_processed, tokens_total, pid, wake_ms, limit_micros, account,"
-    " active_ms FROM tasks"
+    " active_ms, origin, parent, item FROM tasks"
 )
 _USAGE = (
     "SELECT usage.id, tasks.id, call, usage.at_ms, offers.provider, offers.model, purpose, state,"

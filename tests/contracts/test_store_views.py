@@ -138,3 +138,16 @@ def test_a_long_goal_is_cut_in_the_list_and_whole_in_the_log(tmp_path: Path) -> 
         assert len(first.goal) == 5_000
     finally:
         store.close()
+
+
+def test_the_list_knows_what_a_task_comes_from(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "agentctl.db")
+    try:
+        born = e.TaskCreated(
+            "goal", "", "p", "m", "/", Limits(), origin="batch", parent="b1", item=7
+        )
+        store.create("t1", born, NOW)
+        (row,) = queries.tasks(store.connection)
+        assert (row.origin, row.parent, row.item) == ("batch", "b1", 7)
+    finally:
+        store.close()
