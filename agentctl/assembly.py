@@ -17,6 +17,7 @@ from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.answers import CACHED
 from agentctl.core.calibrate import Learner
+from agentctl.core.live import Signal
 from agentctl.core.rows import UsageRow
 from agentctl.core.values import (
     Approve,
@@ -241,7 +242,7 @@ class Counters:
         self._learners[provider, model] = learner
         return counting.counter(provider, model, home=home, learned=learned), learner
 
-    def hear(self, task_id: str, item: e.Recorded | e.Signal) -> None:
+    def hear(self, task_id: str, item: e.Recorded | Signal) -> None:
         """Nothing: what a model reports is learned where its answer arrives."""
 
     def close(self) -> None:

@@ -8,7 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from agentctl.core.events import Event, ModelAnswered, Recorded, Signal
+from agentctl.core.events import Event, ModelAnswered, Recorded
+from agentctl.core.live import Signal
 from agentctl.core.lookups import Lookup
 from agentctl.core.rows import Appended, Gate, StoredOutput
 from agentctl.core.values import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agentctl import app, assembly, registry, settings
+from agentctl import app, assembly, orders, registry, settings
 from agentctl.control import Desk
 from agentctl.core import events as e
 from agentctl.core.state import State, fold
@@ -62,8 +62,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         yield opened
 
 
-def order(tmp_path: Path, goal: str = "goal", **changes: Any) -> app.Order:
-    return app.Order(
+def order(tmp_path: Path, goal: str = "goal", **changes: Any) -> orders.Order:
+    return orders.Order(
         goal=goal, settings=settings.Settings(**{"provider": "free", **changes}), cwd=tmp_path
     )
 
@@ -123,10 +123,10 @@ def test_a_read_only_run_has_no_tool_that_changes_something() -> None:
 def test_ids_are_eight_plain_characters_and_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = []
     for second in (1_800_000_000, 1_800_000_001, 1_900_000_000, 2_800_000_000):
-        monkeypatch.setattr(app.time, "time", lambda second=second: second + 0.9)
-        ids.append(app.new_id())
+        monkeypatch.setattr(orders.time, "time", lambda second=second: second + 0.9)
+        ids.append(orders.new_id())
     assert ids == sorted(ids)
-    assert all(len(one) == 8 and set(one) <= set(app.ALPHABET) for one in ids)
+    assert all(len(one) == 8 and set(one) <= set(orders.ALPHABET) for one in ids)
 
 
 def test_only_given_limits_change() -> None:
@@ -171,11 +171,11 @@ def test_a_signal_decides_the_code_unless_the_task_had_ended() -> None:
 
 
 def test_a_new_task_records_what_it_was_given(desk: Desk, tmp_path: Path) -> None:
-    task_id = app.create(desk, order(tmp_path, system="Be brief.", approve="auto", max_steps=3))
+    task_id = orders.create(desk, order(tmp_path, system="Be brief.", approve="auto", max_steps=3))
     (created,) = log_of(desk, task_id)
     assert isinstance(created, e.TaskCreated)
     assert (created.goal, created.provider, created.model) == ("goal", "free", "model-x")
-    assert created.system == f"{app.SYSTEM_PROMPT}\nBe brief."
+    assert created.system == f"{orders.SYSTEM_PROMPT}\nBe brief."
     assert (created.approve, created.cwd, created.limits.steps) == ("auto", str(tmp_path), 3)
 
 
@@ -192,7 +192,7 @@ def test_what_could_not_be_run_is_not_created(
     desk: Desk, tmp_path: Path, goal: str, changes: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        app.create(desk, order(tmp_path, goal, **changes))
+        orders.create(desk, order(tmp_path, goal, **changes))
     assert desk.tasks() == []
 
 
@@ -202,7 +202,7 @@ def test_what_could_not_be_run_is_not_created(
 def test_an_unpriced_model_runs_when_the_user_said_so(
     desk: Desk, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    task_id = app.create(desk, order(tmp_path, provider="outsider", **changes))
+    task_id = orders.create(desk, order(tmp_path, provider="outsider", **changes))
     state = app.drive(desk, task_id, run(tmp_path)).state
     assert (state.status, state.spent_micros, state.unpriced) == ("done", 0, 1)
     (record,) = json.loads((tmp_path / "costs.json").read_text())["records"]
@@ -211,13 +211,13 @@ def test_an_unpriced_model_runs_when_the_user_said_so(
 
 def test_the_users_own_price_makes_a_model_priced(desk: Desk, tmp_path: Path) -> None:
     prices = {"outsider/model-x": Rates(input=1_000_000, output=2_000_000)}
-    task_id = app.create(desk, order(tmp_path, provider="outsider", prices=prices))
+    task_id = orders.create(desk, order(tmp_path, provider="outsider", prices=prices))
     state = app.drive(desk, task_id, run(tmp_path, prices=prices)).state
     assert (state.spent_micros, state.unpriced) == (50 + 10, 0)
 
 
 def test_text_that_cannot_be_stored_is_made_storable(desk: Desk, tmp_path: Path) -> None:
-    (created,) = log_of(desk, app.create(desk, order(tmp_path, "goal \udcff")))
+    (created,) = log_of(desk, orders.create(desk, order(tmp_path, "goal \udcff")))
     assert isinstance(created, e.TaskCreated)
     assert created.goal.startswith("goal \ufffd")
 
@@ -226,7 +226,7 @@ def test_text_that_cannot_be_stored_is_made_storable(desk: Desk, tmp_path: Path)
 
 
 def test_a_drive_is_recorded_with_its_process_and_ends(desk: Desk, tmp_path: Path) -> None:
-    task_id = app.create(desk, order(tmp_path))
+    task_id = orders.create(desk, order(tmp_path))
     done = app.drive(desk, task_id, run(tmp_path))
     assert (done.exit_code, done.state.answer) == (0, "model-x answers")
     log = log_of(desk, task_id)
@@ -237,7 +237,7 @@ def test_a_drive_is_recorded_with_its_process_and_ends(desk: Desk, tmp_path: Pat
 
 
 def test_changes_of_a_resume_are_recorded_before_it(desk: Desk, tmp_path: Path) -> None:
-    task_id = app.create(desk, order(tmp_path))
+    task_id = orders.create(desk, order(tmp_path))
     changes = run(tmp_path, limits={"max_steps": "7"}, model="other", approve="never")
     app.drive(desk, task_id, changes)
     _, changed, resumed, *_ = log_of(desk, task_id)
@@ -247,15 +247,15 @@ def test_changes_of_a_resume_are_recorded_before_it(desk: Desk, tmp_path: Path) 
     )
 
 
-def abandoned(desk: Desk, what: app.Order) -> str:
+def abandoned(desk: Desk, what: orders.Order) -> str:
     """A task whose process died right after its creation."""
-    task_id = app.create(desk, what)
+    task_id = orders.create(desk, what)
     desk.leases.pop(task_id).release()
     return task_id
 
 
 def test_a_pause_between_creation_and_the_first_step_is_heard(desk: Desk, tmp_path: Path) -> None:
-    task_id = app.create(desk, order(tmp_path))
+    task_id = orders.create(desk, order(tmp_path))
     desk.pause(desk.find(task_id), now=False, reason="")
     ended = app.drive(desk, task_id, run(tmp_path))
     assert ended.state.status == "paused"
@@ -286,7 +286,7 @@ def test_a_second_driver_is_refused_and_nothing_is_written(desk: Desk, tmp_path:
 
 
 def test_an_ended_task_is_refused(desk: Desk, tmp_path: Path) -> None:
-    task_id = app.create(desk, order(tmp_path))
+    task_id = orders.create(desk, order(tmp_path))
     app.drive(desk, task_id, run(tmp_path))
     before = log_of(desk, task_id)
     with pytest.raises(NotResumable):
@@ -298,7 +298,7 @@ def test_a_folder_that_is_gone_is_told_and_the_task_is_free_again(
     desk: Desk, tmp_path: Path
 ) -> None:
     (tmp_path / "work").mkdir()
-    task_id = app.create(desk, order(tmp_path / "work"))
+    task_id = orders.create(desk, order(tmp_path / "work"))
     (tmp_path / "work").rmdir()
     with pytest.raises(UsageError, match="is gone"):
         app.drive(desk, task_id, run(tmp_path))
@@ -344,7 +344,7 @@ def test_a_waiting_task_that_is_paused_is_not_woken(desk: Desk, tmp_path: Path) 
 def test_a_provider_that_a_resume_brings_in_is_asked_at_its_configured_address(
     desk: Desk, tmp_path: Path
 ) -> None:
-    task_id = app.create(desk, order(tmp_path))
+    task_id = orders.create(desk, order(tmp_path))
     state = fold(desk.store.read(task_id))
     changes = {"provider": "outsider", "fallback": ("free/mine",), "limits": {}}
     asked_for: list[str] = []
@@ -364,7 +364,7 @@ def test_a_provider_that_a_resume_brings_in_is_asked_at_its_configured_address(
 def test_credits_are_asked_for_the_model_that_a_resume_names(desk: Desk, tmp_path: Path) -> None:
     prices = {"free/dear": 100}
     set_credits(desk, "default", "100", reason="")
-    task_id = app.create(desk, order(tmp_path, model="dear", credits=prices))
+    task_id = orders.create(desk, order(tmp_path, model="dear", credits=prices))
     set_credits(desk, "default", "5", reason="")
     shared = Limits(credits=prices)
     with pytest.raises(NotEnoughCredits):
@@ -378,8 +378,8 @@ def test_a_sandbox_that_cannot_be_had_is_told_before_there_is_a_task(
     def refuse(_tools: object, _cwd: str) -> str:
         raise UsageError("--sandbox strict cannot be had here")
 
-    monkeypatch.setattr(app, "confinement", refuse)
+    monkeypatch.setattr(orders, "confinement", refuse)
     with pytest.raises(UsageError, match="cannot be had"):
-        app.create(desk, order(tmp_path, sandbox_mode="strict"))
+        orders.create(desk, order(tmp_path, sandbox_mode="strict"))
     assert desk.tasks(ended=True) == []
-    app.create(desk, order(tmp_path, sandbox_mode="strict", approve="read-only"))
+    orders.create(desk, order(tmp_path, sandbox_mode="strict", approve="read-only"))

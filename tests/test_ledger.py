@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.core.events import ModelAnswered, ModelFailed, PauseRequested, Recorded, TextDelta
+from agentctl.core.events import ModelAnswered, ModelFailed, PauseRequested, Recorded
+from agentctl.core.live import TextDelta
 from agentctl.core.rows import UsageRow
 from agentctl.core.values import Message, Usage
 from agentctl.errors import StoreError, StoreNewer

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from agentctl.core import events as e
+from agentctl.core.live import TextDelta
 from agentctl.core.rows import TaskRow
 from agentctl.core.tokens import CallTokens, NextRequest, TokenTally, Totals
 from agentctl.core.values import Usage
@@ -175,7 +175,7 @@ def test_after_a_resume_what_is_not_told_again_is_read():
 
 
 def test_signals_are_not_counted():
-    TokenMonitor([].append, never, 2_000).hear("t", e.TextDelta("x"))
+    TokenMonitor([].append, never, 2_000).hear("t", TextDelta("x"))
 
 
 def test_a_log_that_does_not_begin_with_its_creation_is_refused():

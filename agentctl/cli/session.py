@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from agentctl import app, mcp_servers, own_tools, settings, signals
+from agentctl import app, mcp_servers, orders, own_tools, settings, signals
 from agentctl.cli.approval import ask_user, can_ask
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
@@ -61,7 +61,7 @@ def run_goal(
         from agentctl.cli.estimate import estimate_goal  # here, because runs do not need it
 
         return estimate_goal(chosen, json=screen.json)
-    order = app.Order(
+    order = orders.Order(
         goal=read_goal(goal, file),
         settings=chosen,
         cwd=folder,
@@ -73,7 +73,7 @@ def run_goal(
     )
     _check_output(screen)
     with Desk() as desk:
-        task_id = app.create(desk, order)
+        task_id = orders.create(desk, order)
         return _drive(desk, task_id, chosen, screen, {})
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from agentctl.core import aside
 from agentctl.core import events as e
 from agentctl.core.answers import CACHED, STUMBLES_MAX
-from agentctl.core.approval import permission
+from agentctl.core.approval import DENIED_BY_USER, permission
 from agentctl.core.context import request_key
 from agentctl.core.context_auto import due
 from agentctl.core.context_custom import PolicyBroke
@@ -106,6 +106,18 @@ def in_doubt(asked: e.ModelAsked) -> e.ModelFailed:
         charged_micros=asked.reserve_micros,
         charged_tokens=asked.reserve_tokens,
     )
+
+
+def answered(call: ToolCall, answer: str, rule: str) -> e.Event:
+    """The fact of what the user said about a call, in the words of `ports.Ask`."""
+    if answer in ("once", "task", "always"):
+        kept = rule if answer == "always" else ""
+        return e.ToolApproved(call.id, call.name, answer == "task", kept)
+    if answer == "skip":
+        return e.ToolEnded(call.id, call.name, SKIPPED, "skipped")
+    if answer == "tell":
+        return e.ToolEnded(call.id, call.name, UNKNOWN, "unknown")
+    return e.ToolEnded(call.id, call.name, DENIED_BY_USER, "denied")
 
 
 def _settle_model(state: State, view: View) -> Action | None:

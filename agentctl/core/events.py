@@ -336,37 +336,6 @@ class Recorded(Struct, frozen=True, gc=False):
     event: Event
 
 
-class TextDelta(Struct, frozen=True, gc=False):
-    """Signal: the model said a little more. Live only, never recorded."""
-
-    text: str
-
-
-class ToolOutput(Struct, frozen=True):
-    """Signal: a running tool printed something."""
-
-    call_id: str
-    text: str
-
-
-class Waiting(Struct, frozen=True):
-    """Signal: the run sleeps until a moment."""
-
-    until_ms: Millis
-    why: str
-
-
-class Batched(Struct, frozen=True):
-    """Signal: look-ups of one turn are made together."""
-
-    tool: str
-    items: int
-    distinct: int
-    """Equal calls are made once."""
-
-
-Signal = TextDelta | ToolOutput | Waiting | Batched
-
 _encoder = msgspec.json.Encoder()
 _decoders: dict[str, msgspec.json.Decoder[Event]] = {}
 

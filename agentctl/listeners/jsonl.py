@@ -6,7 +6,8 @@ from typing import Any, TextIO
 
 import msgspec
 
-from agentctl.core.events import Recorded, Signal, to_json
+from agentctl.core.events import Recorded, to_json
+from agentctl.core.live import Signal
 from agentctl.reports.text import visible_json
 
 

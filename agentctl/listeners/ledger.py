@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from agentctl import atomic
-from agentctl.core.events import ModelAnswered, ModelFailed, Recorded, Signal
+from agentctl.core.events import ModelAnswered, ModelFailed, Recorded
+from agentctl.core.live import Signal
 from agentctl.core.rows import UsageRow
 from agentctl.core.values import Micros, Millis
 from agentctl.errors import LockBusy, StoreError, StoreNewer

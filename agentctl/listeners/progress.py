@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from agentctl.core import events as e
-from agentctl.core.events import Recorded, Signal
+from agentctl.core.events import Recorded
+from agentctl.core.live import Batched, Signal, TextDelta, ToolOutput, Waiting
 from agentctl.core.rows import TaskRow
 from agentctl.reports.limit_words import limit_name
 from agentctl.reports.text import count, usd, visible
@@ -88,16 +89,16 @@ class Progress:
         """Show one event or signal."""
         if isinstance(item, Recorded):
             self._event(item.event)
-        elif isinstance(item, e.TextDelta):
+        elif isinstance(item, TextDelta):
             self._stream(item.text)
-        elif isinstance(item, e.Waiting):
+        elif isinstance(item, Waiting):
             self._waiting = f"waiting until {_clock(item.until_ms)}"
             self._until_ms = item.until_ms
             self._line(f"{self._waiting}: {item.why}", "yellow")
-        elif self._verbose and isinstance(item, e.Batched):
+        elif self._verbose and isinstance(item, Batched):
             once = "" if item.distinct == item.items else f", {item.distinct} different"
             self._line(f"{item.items} calls of {item.tool} together{once}", "dim")
-        elif self._verbose and isinstance(item, e.ToolOutput):
+        elif self._verbose and isinstance(item, ToolOutput):
             self._line(item.text.rstrip("\n"), "dim", indent="    ")
 
     def _event(self, event: e.Event) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agentctl.core.events import Recorded, Signal
+from agentctl.core.events import Recorded
+from agentctl.core.live import Signal
 from agentctl.core.tokens import TokenTally
 from agentctl.reports.tokens import call_as_json, totals_as_json
 

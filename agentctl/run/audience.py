@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from agentctl.core.events import Recorded, Signal
+from agentctl.core.events import Recorded
+from agentctl.core.live import Signal
 from agentctl.ports import Listener
 
 

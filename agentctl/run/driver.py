@@ -13,21 +13,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from agentctl.core import events as e
-from agentctl.core.approval import DENIED_BY_USER, inner_refusal
+from agentctl.core.approval import inner_refusal
 from agentctl.core.context import stored as said
 from agentctl.core.decide import (
     CUT,
-    SKIPPED,
-    UNKNOWN,
     AskUser,
     CallModel,
     Halt,
     Record,
     RunTools,
     Sleep,
+    answered,
     decide,
 )
 from agentctl.core.guards import tool_verdict
+from agentctl.core.live import Signal, TextDelta, ToolOutput, Waiting
 from agentctl.core.rows import StoredOutput
 from agentctl.core.sanitize import storable
 from agentctl.core.state import ENDS, State, apply, fold
@@ -122,10 +122,10 @@ class Driver:
         if self._waiting:
             self._cut()
 
-    def _source_said(self, signal: e.Signal) -> None:
+    def _source_said(self, signal: Signal) -> None:
         """Keep what a server of tools says of itself, as long as the run goes on."""
         self._audience.signal(signal)
-        if isinstance(signal, e.ToolOutput) and self._main is not None:
+        if isinstance(signal, ToolOutput) and self._main is not None:
             self._hold(e.ToolNote(signal.call_id, storable(signal.text)))
 
     async def _prepare(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -245,22 +245,14 @@ class Driver:
             return
         finally:
             self._waiting = False
-        if answer in ("once", "task", "always"):
-            rule = action.rule if answer == "always" else ""
-            self._hold(e.ToolApproved(call.id, call.name, answer == "task", rule))
-        elif answer == "skip":
-            self._hold(e.ToolEnded(call.id, call.name, SKIPPED, "skipped"))
-        elif answer == "tell":
-            self._hold(e.ToolEnded(call.id, call.name, UNKNOWN, "unknown"))
-        else:
-            self._hold(e.ToolEnded(call.id, call.name, DENIED_BY_USER, "denied"))
+        self._hold(answered(call, answer, action.rule))
 
     async def _sleep(self, action: Sleep) -> None:
         limits = self.state.limits
         self._commit()
         if self.state.limits is not limits:
             return  # they came just now
-        self._audience.signal(e.Waiting(action.until_ms, action.why))
+        self._audience.signal(Waiting(action.until_ms, action.why))
         self._waiting = self._sleeping = True
         try:
             await self.world.clock.sleep_until(action.until_ms - self._ahead_ms)
@@ -345,7 +337,7 @@ class Driver:
         return stored
 
     def _emit_text(self, text: str) -> None:
-        self._audience.signal(e.TextDelta(text))
+        self._audience.signal(TextDelta(text))
 
     # --- requests of others --------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from agentctl.core.events import Batched, Signal, ToolOutput, ToolStarted
+from agentctl.core.events import ToolStarted
+from agentctl.core.live import Batched, Signal, ToolOutput
 from agentctl.core.redact import NO_SECRETS, Redactor
 from agentctl.core.values import MAX_CONCURRENT, Limits, Millis, ToolCall, ToolSpec
 from agentctl.ports import BatchTool, Tool, ToolSource

@@ -15,9 +15,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agentctl.core.backoff import wait_ms
-from agentctl.core.events import Signal, ToolEnded, ToolOutput, ToolStarted
+from agentctl.core.events import ToolEnded, ToolStarted
 from agentctl.core.fence import fenced, is_foreign
 from agentctl.core.guards.balance import price_of_tool
+from agentctl.core.live import Signal, ToolOutput
 from agentctl.core.lookups import Lookup
 from agentctl.core.redact import Redactor
 from agentctl.core.rows import StoredOutput

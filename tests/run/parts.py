@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.live import Signal
 from agentctl.core.state import State
 from agentctl.core.values import Limits, Message, Rates, Repeat, ToolCall, ToolSpec, Usage
 from agentctl.errors import ProviderError
@@ -102,10 +103,10 @@ class Listen:
 
     def __init__(self, *, live: bool = False) -> None:
         self.live = live
-        self.heard: list[e.Recorded | e.Signal] = []
+        self.heard: list[e.Recorded | Signal] = []
         self.closed = 0
 
-    def hear(self, task_id: str, item: e.Recorded | e.Signal) -> None:
+    def hear(self, task_id: str, item: e.Recorded | Signal) -> None:
         self.heard.append(item)
 
     def close(self) -> None:

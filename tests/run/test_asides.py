@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from agentctl.core import events as e
 from agentctl.core.aside import SUMMARY_REQUEST
+from agentctl.core.live import TextDelta
 from agentctl.core.values import ContextPolicy, Limits, Message, Usage
 from tests.run.parts import Do, Life, Listen, Play, busy, call, says
 from tests.sim import loop
@@ -45,7 +46,7 @@ def test_nobody_hears_a_summary_as_if_it_were_the_answer() -> None:
     run, listen = life(), Listen(live=True)
     run.drive(Play(*turns(9), says("It was all prose."), says("done")), [Do("look")],
               listeners=[listen])  # fmt: skip
-    heard = "".join(item.text for item in listen.heard if isinstance(item, e.TextDelta))
+    heard = "".join(item.text for item in listen.heard if isinstance(item, TextDelta))
     assert heard == PROSE * 9 + "done"
 
 

@@ -11,6 +11,7 @@ from agentctl.core import events as e
 from agentctl.core.answers import EMPTY_NUDGE, LENGTH_NUDGE
 from agentctl.core.approval import DENIED, DENIED_BY_USER
 from agentctl.core.decide import UNKNOWN
+from agentctl.core.live import TextDelta, ToolOutput
 from agentctl.core.state import fold
 from agentctl.core.values import Limits, Message, ToolCall, ToolSpec
 from agentctl.errors import StoreError
@@ -141,7 +142,7 @@ def test_only_live_listeners_hear_signals() -> None:
     life.drive(Play(says("hi", call()), says("done.")), [Do("look", talk)], listeners=[deaf, live])
     signals = [item for item in live.heard if not isinstance(item, e.Recorded)]
     assert signals == [
-        e.TextDelta("hi"), e.ToolOutput("look-1", "working…"), e.TextDelta("done."),
+        TextDelta("hi"), ToolOutput("look-1", "working…"), TextDelta("done."),
     ]  # fmt: skip
     assert all(isinstance(item, e.Recorded) for item in deaf.heard)
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from agentctl.core import events as e
 from agentctl.core.decide import CUT
+from agentctl.core.live import Waiting
 from agentctl.core.values import Limits, Message, Usage
 from tests.run.parts import Do, Life, Listen, Play, busy, call, forever, now_ms, says
 from tests.sim.life import START_MS
@@ -55,7 +56,7 @@ def test_the_providers_own_demand_is_waited_for() -> None:
 def test_a_wait_is_shown_to_whoever_watches() -> None:
     listener = Listen(live=True)
     Life().drive(Play(busy(), says("done")), listeners=[listener])
-    (shown,) = [item for item in listener.heard if isinstance(item, e.Waiting)]
+    (shown,) = [item for item in listener.heard if isinstance(item, Waiting)]
     assert shown.why == "rate: too many requests"
 
 
@@ -318,7 +319,7 @@ def test_the_running_time_ends_a_wait_for_the_next_try() -> None:
     life = Life(limits=Limits(wall_ms=20_000))
     state = life.drive(Play(busy(50_000), says("done")), listeners=[listener])
     assert state.status == "limit"
-    assert len([item for item in listener.heard if isinstance(item, e.Waiting)]) == 1
+    assert len([item for item in listener.heard if isinstance(item, Waiting)]) == 1
     assert life.now_s < 25
 
 

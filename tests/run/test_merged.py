@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from agentctl.core import events as e
+from agentctl.core.live import Batched, Signal
 from agentctl.core.rows import TaskRow
 from agentctl.core.values import MAX_CONCURRENT, Limits, ToolCall, ToolSpec
 from agentctl.errors import ToolError
@@ -79,10 +80,10 @@ def asks(*arguments: str) -> list[ToolCall]:
 
 def run(
     *tools: Any, calls: Sequence[ToolCall], limits: Limits | None = None
-) -> tuple[list[e.ToolEnded], list[e.Signal]]:
+) -> tuple[list[e.ToolEnded], list[Signal]]:
     """What ended, in this order, and what was signalled."""
     ends: list[e.ToolEnded] = []
-    heard: list[e.Signal] = []
+    heard: list[Signal] = []
 
     def clock() -> int:
         return int(asyncio.get_running_loop().time() * 1000)
@@ -111,7 +112,7 @@ def test_calls_of_one_turn_are_made_together_and_told_as_they_end() -> None:
         ("c2", "saw 3", "ok"), ("c1", "saw 2", "ok"), ("c0", "saw 1", "ok"),
     ]  # fmt: skip
     assert [end.duration_ms // 1000 for end in ends] == [1, 2, 3]
-    assert heard == [e.Batched("look", 3, 3)]
+    assert heard == [Batched("look", 3, 3)]
 
 
 def test_a_call_alone_is_made_alone() -> None:
@@ -127,7 +128,7 @@ def test_equal_calls_are_made_once_and_each_has_its_answer() -> None:
     assert {end.call_id: end.text for end in ends} == {
         "c0": 'saw {"a": 1, "b": 2}', "c1": 'saw {"a": 1, "b": 2}', "c2": "saw 3",
     }  # fmt: skip
-    assert heard == [e.Batched("look", 3, 2)]
+    assert heard == [Batched("look", 3, 2)]
 
 
 def test_more_than_a_hundred_are_several_batches() -> None:
@@ -263,7 +264,7 @@ def test_files_of_one_turn_are_read_together(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.txt").write_text(f"text {number}")
     ends: list[e.ToolEnded] = []
-    heard: list[e.Signal] = []
+    heard: list[Signal] = []
     numbers = (0, 1, 2, 1, 9)  # the last one is not there
     calls = [
         call("read_file", f"r{place}", f'{{"path": "{number}.txt"}}')
@@ -280,7 +281,7 @@ def test_files_of_one_turn_are_read_together(tmp_path: Path) -> None:
         "r0": "text 0", "r1": "text 1", "r2": "text 2", "r3": "text 1",
     }  # fmt: skip
     assert [(end.call_id, end.status) for end in ends if end.status != "ok"] == [("r4", "error")]
-    assert heard == [e.Batched("read_file", 5, 4)]
+    assert heard == [Batched("read_file", 5, 4)]
 
 
 @pytest.fixture
@@ -313,8 +314,8 @@ def test_who_asked_for_details_sees_what_was_merged() -> None:
     told = io.StringIO()
     for verbose in (False, True):
         progress = Progress(Console(file=told, width=80), ROW, verbose=verbose)
-        progress.hear("t1", e.Batched("look", 3, 3))
-        progress.hear("t1", e.Batched("look", 4, 3))
+        progress.hear("t1", Batched("look", 3, 3))
+        progress.hear("t1", Batched("look", 4, 3))
         progress.close()
     assert told.getvalue() == "3 calls of look together\n4 calls of look together, 3 different\n"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentctl.core import events as e
+from agentctl.core.live import ToolOutput
 from agentctl.errors import ToolError
 from agentctl.ports import ToolContext
 from agentctl.run.resources import SharedResources, Use
@@ -246,5 +246,5 @@ def test_whoever_watches_is_told_how_a_pool_was_used() -> None:
 
     life, live = Life(), Listen(live=True)
     life.drive(Play(says("", call()), says("done")), [Do("look", use)], listeners=[live])
-    heard = [item.text for item in live.heard if isinstance(item, e.ToolOutput)]
+    heard = [item.text for item in live.heard if isinstance(item, ToolOutput)]
     assert "pool db: 1 made, at most 1 of 2 in use, 0 had to wait" in heard

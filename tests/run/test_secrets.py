@@ -7,6 +7,7 @@ import json
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.live import TextDelta
 from agentctl.core.redact import Redactor
 from agentctl.core.values import Message
 from tests.run.parts import Do, Life, Listen, Play, busy, call, says
@@ -41,7 +42,7 @@ def test_a_secret_in_pieces_of_a_stream_is_not_heard() -> None:
             return answer
 
     life.drive(Dripping(says(f"it is {CANARY}, they say")), listeners=[listen], redactor=KNOWN)
-    heard = "".join(item.text for item in listen.heard if isinstance(item, e.TextDelta))
+    heard = "".join(item.text for item in listen.heard if isinstance(item, TextDelta))
     assert heard == "it is [secret: MY_TOKEN], they say"
 
 

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.live import ToolOutput
 from agentctl.core.redact import Redactor
 from agentctl.core.values import Limits
 from agentctl.errors import ToolError
@@ -138,7 +139,7 @@ def test_sources_open_before_tools_start_and_all_end_in_reverse() -> None:
         "open a", "start own", "start theirs", "close theirs", "close a", "close own",
     ]  # fmt: skip
     assert (opened.names, opened.told) == (["own", "theirs"], [])
-    assert opened.heard == [e.ToolOutput("a", "a: hello")]
+    assert opened.heard == [ToolOutput("a", "a: hello")]
 
 
 def test_the_order_in_which_the_model_is_told_is_fixed() -> None:
@@ -333,7 +334,7 @@ def test_a_run_has_the_tools_of_its_sources_and_follows_their_changes() -> None:
     told = {m.call_id: m.text for m in state.messages if m.role == "tool"}
     assert "done" in told["second-1"]
     assert told["f2"].startswith("There is no tool named 'first'")
-    assert e.ToolOutput("a", "a: hello") in hears.heard
+    assert ToolOutput("a", "a: hello") in hears.heard
     assert life.events(e.ToolNote) == [e.ToolNote("a", "a: hello")], "and it is in the log"
     assert steps == ["open a", "close a"]
 
