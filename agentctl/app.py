@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,28 @@ class Ended(Struct, frozen=True):
 def drive(desk: Desk, task_id: str, run: Run) -> Ended:
     """Go on with a task until it ends or stops. Raises TaskBusy, NotResumable, StoreError."""
     desk.settle_dead()
+    with _taken(desk, task_id, run) as driver:
+        return asyncio.run(_heeding(driver))
+
+
+async def driven(
+    desk: Desk, task_id: str, run: Run, *, on_driver: Callable[[Driver], None] = lambda _: None
+) -> State:
+    """Go on with a task within the running loop, beside others; return the state it stopped in.
+
+    `on_driver` is given its driver before it begins: `interrupt` of that pauses the task, and
+    cancelling what awaits this leaves the task as a crash would. The task is free again at the end,
+    whatever happens. Several may share a desk. Signals are the caller's to heed, and so is
+    `desk.settle_dead` before the first. Raises what `drive` raises.
+    """
+    with _taken(desk, task_id, run) as driver:
+        on_driver(driver)
+        return await driver.drive()
+
+
+@contextmanager
+def _taken(desk: Desk, task_id: str, run: Run) -> Iterator[Driver]:
+    """Hold a task, made ready to be driven, and let go of it whatever happens."""
     created_here = desk.leases.pop(task_id, None)
     held = created_here or Lease(desk.locks, task_id)
     ended_for_good = False
@@ -126,11 +149,11 @@ def drive(desk: Desk, task_id: str, run: Run) -> Ended:
         # What came before this process held the task is old; of a new task, nothing is.
         seen = len(log) if created_here is None else 1
         _take_up(desk, task_id, seen, list(_changes(state, run, world)))
-        ended = asyncio.run(_drive(task_id, world, 0 if len(log) == 1 else len(log)))
-        ended_for_good = ended.state.status in FINAL
+        driver = Driver(task_id, world, tell_from=0 if len(log) == 1 else len(log))
+        yield driver
+        ended_for_good = driver.state.status in FINAL
     finally:
         held.release(forget=ended_for_good)
-    return ended
 
 
 def _take_up(desk: Desk, task_id: str, seen: int, changes: Sequence[e.Event]) -> None:
@@ -246,9 +269,9 @@ def _kept_options(created: e.TaskCreated) -> dict[str, str]:
     return {f"{created.provider}:base_url": address, **options} if address else options
 
 
-async def _drive(task_id: str, world: World, tell_from: int) -> Ended:
-    driver = Driver(task_id, world, tell_from=tell_from)
-    with signals.listening(task_id, driver.interrupt, world.complain) as received:
+async def _heeding(driver: Driver) -> Ended:
+    go_on = f"agentctl resume {driver.task_id}"
+    with signals.listening(go_on, driver.interrupt, driver.world.complain) as received:
         state = await driver.drive()
     return Ended(state, received[0] if received else "")
 

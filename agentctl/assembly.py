@@ -103,20 +103,27 @@ def make_provider(
     kind = registry.load(registry.PROVIDERS, name, "provider")
     provider: Any = kind(model or kind.default_model, options)
     if not provider.model:  # a local server names its own models
-        model = asyncio.run(_resolved(provider))
-        provider = kind(model, options)
+        provider = kind(_resolved(provider), options)
     made: Provider = provider
     if warm and hasattr(provider, "warm"):
         Thread(target=provider.warm, daemon=True).start()
     return made
 
 
-async def _resolved(provider: Any) -> str:
-    try:
-        name: str = await provider.resolve()
-    finally:
-        await provider.close()
-    return name
+def _resolved(provider: Any) -> str:
+    """The name of the model that the server itself would take."""
+    from concurrent.futures import ThreadPoolExecutor  # here, because few servers are asked
+
+    async def resolve() -> str:
+        try:
+            name: str = await provider.resolve()
+        finally:
+            await provider.close()
+        return name
+
+    # In a thread of its own: where tasks are driven side by side, a loop is running in ours.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, resolve()).result()
 
 
 def context(policy: ContextPolicy, provider: str, model: str, base_url: str) -> ContextPolicy:

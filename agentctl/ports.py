@@ -336,8 +336,8 @@ class Store(Protocol):
         """Events numbered `after` and later."""
         ...
 
-    def changed(self) -> bool:
-        """Whether another process may have written since the last call. Cheap."""
+    def version(self) -> object:
+        """Another value once anything was written, by this process or another. Cheap."""
         ...
 
     def shared(

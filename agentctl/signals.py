@@ -24,11 +24,14 @@ def heeded() -> list[signal.Signals]:
 
 
 @contextmanager
-def leaving(task_id: str, complain: Complain) -> Iterator[None]:
-    """Leave at once at a signal that comes before the run listens: nothing is under way yet."""
+def leaving(go_on: str, complain: Complain) -> Iterator[None]:
+    """Leave at once at a signal that comes before the run listens: nothing is under way yet.
+
+    `go_on` is the command that the last words name.
+    """
 
     def leave(number: int, _frame: object) -> None:
-        _leave(number, task_id, complain)
+        _leave(number, go_on, complain)
 
     before = {number: signal.signal(number, leave) for number in heeded()}
     try:
@@ -40,11 +43,11 @@ def leaving(task_id: str, complain: Complain) -> Iterator[None]:
 
 @contextmanager
 def listening(
-    task_id: str, interrupt: Callable[[str], None], complain: Complain
+    go_on: str, interrupt: Callable[[str], None], complain: Complain
 ) -> Iterator[list[str]]:
     """Within the running loop, have the first signal interrupt the run; a second Ctrl-C leaves.
 
-    Gives a list that takes the name of the signal that came.
+    `go_on` is as above. Gives a list that takes the name of the signal that came.
     """
     loop = asyncio.get_running_loop()
     received: list[str] = []
@@ -52,10 +55,10 @@ def listening(
     def at_once(number: int, _frame: object) -> None:
         """Runs also while a write that nobody reads keeps the loop from turning."""
         if received and number == signal.SIGINT:
-            _leave(number, task_id, complain)
+            _leave(number, go_on, complain)
         if not received:
             received.append(signal.Signals(number).name)
-            late = Timer(LEAVE_S, _leave, (number, task_id, complain))
+            late = Timer(LEAVE_S, _leave, (number, go_on, complain))
             late.daemon = True
             late.start()
             loop.call_soon_threadsafe(interrupt, received[0])
@@ -74,9 +77,9 @@ def listening(
             signal.signal(number, before[number])
 
 
-def _leave(number: int, task_id: str, complain: Complain) -> None:
+def _leave(number: int, go_on: str, complain: Complain) -> None:
     """End the process; a terminal that does not take the last words does not hold it up."""
-    words = f"Left at once. Go on with: agentctl resume {task_id}"
+    words = f"Left at once. Go on with: {go_on}"
     speaker = Thread(target=complain, args=(words,), daemon=True)
     speaker.start()
     speaker.join(LAST_WORDS_S)

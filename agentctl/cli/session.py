@@ -220,7 +220,7 @@ def _drive(
             **changes,
         },
     )
-    with signals.leaving(task_id, tell):
+    with signals.leaving(f"agentctl resume {task_id}", tell):
         ended = app.drive(desk, task_id, run)
     _show_end(task_id, ended, screen, progress)
     return ended.exit_code

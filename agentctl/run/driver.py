@@ -344,11 +344,13 @@ class Driver:
     async def _watch(self) -> None:
         """See requests of other processes while something runs, and when the time is up."""
         told = False
+        known: object = None
         while True:
             await asyncio.sleep(self.world.poll_ms / 1000)
             self._viewer.look_anew()
             try:
-                if self.world.store.changed():
+                if (version := self.world.store.version()) != known:
+                    known = version
                     limits = self.state.limits
                     self._take(self.world.store.read(self.task_id, self._seen))
                     if self.state.limits is not limits and self._sleeping:

@@ -30,7 +30,6 @@ class MemoryStore:
         self._paced: dict[str, bool] = {}
         self._paces: dict[tuple[str, str], list[Millis]] = {}
         self._changes = 0
-        self._seen = -1
 
     def create(self, task_id: str, event: e.Event, at_ms: Millis) -> bool:
         """Write the first event of a new task; False when the id is taken."""
@@ -75,10 +74,9 @@ class MemoryStore:
         """Events numbered `after` and later."""
         return self.logs[task_id][after:]
 
-    def changed(self) -> bool:
-        """Whether anything was written since the last call."""
-        before, self._seen = self._seen, self._changes
-        return before != self._changes
+    def version(self) -> int:
+        """Another value once anything was written."""
+        return self._changes
 
     def shared(
         self,

@@ -43,7 +43,7 @@ class SqliteStore:
         self._cursor = self._db.cursor()
         self._tables = Projection(self._cursor)
         self._numbers: dict[str, int] = {}
-        self._data_version = -1
+        self._writes = 0
         self._taken: type[Exception] = sqlite_module().IntegrityError
 
     def close(self) -> None:
@@ -138,6 +138,7 @@ class SqliteStore:
             if intents and not refused:
                 recorded += self._write(task, seq + len(facts), intents, at_ms)
             db.execute("COMMIT")
+            self._writes += 1
         except BaseException:
             self._tables.forget()
             if self._db.in_transaction:
@@ -150,12 +151,14 @@ class SqliteStore:
         with translated(self.path):
             return self._read(self._db, self.number(task_id) << SEQ_BITS, after)
 
-    def changed(self) -> bool:
-        """Whether another connection has committed since the last call."""
-        with translated(self.path):
-            version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
-        before, self._data_version = self._data_version, version
-        return version != before
+    def version(self) -> tuple[int, int]:
+        """Another value once anything was written, here or by another connection.
+
+        Each who asks compares with what he was told last, so that several drivers can share this
+        connection.
+        """
+        with translated(self.path):  # what the database counts are the commits of others only
+            return self._db.execute("PRAGMA data_version").fetchone()[0], self._writes
 
     def shared(
         self,
@@ -213,6 +216,7 @@ class SqliteStore:
             try:
                 yield self._db
                 self._db.execute("COMMIT")
+                self._writes += 1
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")

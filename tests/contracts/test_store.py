@@ -160,14 +160,17 @@ def test_after_a_refusal_the_same_intent_is_accepted_at_the_new_number(
     assert store.append("t1", 2, [], NOW, intents=[ask()]).refused == ""
 
 
-def test_changed_sees_what_another_process_wrote_once(pair: Pair) -> None:
-    pair.mine.changed()
-    assert pair.mine.changed() is False
+def test_the_version_is_another_once_anybody_has_written(pair: Pair) -> None:
+    versions = [pair.mine.version()]
+    assert pair.mine.version() == versions[0]
     pair.theirs.create("t1", CREATED, NOW)
-    assert pair.mine.changed() is True
-    assert pair.mine.changed() is False
+    versions.append(pair.mine.version())
     pair.theirs.append("t1", None, [note()], NOW)
-    assert pair.mine.changed() is True
+    versions.append(pair.mine.version())
+    pair.mine.append("t1", None, [note()], NOW)  # by another driver of this process
+    versions.append(pair.mine.version())
+    assert len(set(versions)) == 4
+    assert pair.mine.version() == versions[3]
 
 
 # --- the hour -----------------------------------------------------------------------------------
