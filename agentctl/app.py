@@ -215,7 +215,7 @@ def _world(desk: Desk, state: State, run: Run) -> World:
             options.setdefault(f"{other}:base_url", address)
     counters, policy = Counters(desk), run.context or state.policy
     brought = own_tools.kept(created.options) if run.tools is None else run.tools
-    sandbox = fenced(run.sandbox or state.sandbox, desk)
+    sandbox = fenced(run.sandbox or state.sandbox, desk.home)
     approve = run.approve or state.approve
     has_servers = bool(mcp_servers.kept(created.options) if run.mcp is None else run.mcp)
     made = tools(approve, sandbox, brought, more_later=has_servers)

@@ -366,11 +366,11 @@ def confinement(made: Sequence[Tool], cwd: str) -> str:
     return "" if found is None else str(found.confinement(cwd))
 
 
-def fenced(sandbox: Sandbox, desk: Desk) -> Sandbox:
+def fenced(sandbox: Sandbox, home: Path) -> Sandbox:
     """The same, with our own state and settings out of sight."""
     settings = Path(config_file(os.environ))
     # One that was named may lie anywhere, also in the workspace: only that file is ours then.
-    own = (str(desk.home), str(settings if os.environ.get("AGENTCTL_CONFIG") else settings.parent))
+    own = (str(home), str(settings if os.environ.get("AGENTCTL_CONFIG") else settings.parent))
     return replace(sandbox, hidden=own)
 
 

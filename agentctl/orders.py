@@ -84,7 +84,7 @@ def create(desk: Desk, order: Order) -> str:
     servers, brought = mcp_servers.kept(options), own_tools.kept(options)
     by_name = chosen.sandbox_mode not in ("auto", "off")
     if brought or by_name:  # they must be there, and fit each other; so must what confines them
-        sandbox = fenced(chosen.sandbox(), desk)
+        sandbox = fenced(chosen.sandbox(), desk.home)
         made = tools("auto", sandbox, brought, more_later=bool(servers))
         if by_name and chosen.approve != "read-only":
             confinement(made, str(order.cwd))

@@ -67,7 +67,7 @@ class ToolDesk:
         self._complain = complain
         self._words: dict[str, object] = {}
         entries = tuple(dict.fromkeys((*chosen.tools, *given)))
-        self._sandbox = sandbox = assembly.fenced(chosen.sandbox(), desk)
+        self._sandbox = sandbox = assembly.fenced(chosen.sandbox(), desk.home)
         made = assembly.tools("auto", sandbox, entries, more_later=bool(self._mcp))
         self._tools: dict[str, Tool] = {tool.spec.name: tool for tool in made}
         brought = own_tools.load(entries)

@@ -119,6 +119,16 @@ class Anthropic:
         await stream(self._border, request, send, sse, reader.take, (AnthropicError,))
         return draft.finish(request, _WIRE, self.model)
 
+    async def models(self) -> tuple[str, ...]:
+        """Names of the models that this key may use; costs nothing. Raises ProviderError only."""
+        # Heavy, so not at the top.
+        from anthropic import AnthropicError
+
+        try:
+            return tuple([each.id async for each in self._sdk().models.list(limit=100)])
+        except (AnthropicError, OSError, ValueError) as error:
+            raise self._border.broken(error, answering=False) from error
+
     async def close(self) -> None:
         """Free connections."""
         client, self._client = self._client, None
@@ -128,18 +138,10 @@ class Anthropic:
     async def _send(self, content: bytes, first_byte_ms: int) -> httpx2.Response:
         # Heavy, so not at the top.
         import httpx2
-        from anthropic import AsyncAnthropic, AsyncStream
+        from anthropic import AsyncStream
 
-        if self._client is None:
-            # Every attempt must be seen by the ledger: the SDK never retries.
-            self._client = AsyncAnthropic(
-                api_key=self._key or None,
-                auth_token=self._token or None,
-                base_url=self._base_url,
-                max_retries=0,
-            )
         # With this cast the SDK hands over the open response in place of its own stream.
-        response: Any = await self._client.post(
+        response: Any = await self._sdk().post(
             "/v1/messages",
             cast_to=httpx2.Response,
             content=content,
@@ -149,6 +151,20 @@ class Anthropic:
         )
         got: httpx2.Response = response
         return got
+
+    def _sdk(self) -> AsyncAnthropic:
+        # Heavy, so not at the top.
+        from anthropic import AsyncAnthropic
+
+        if self._client is None:
+            # Every attempt must be seen by the ledger: the SDK never retries.
+            self._client = AsyncAnthropic(
+                api_key=self._key or None,
+                auth_token=self._token or None,
+                base_url=self._base_url,
+                max_retries=0,
+            )
+        return self._client
 
 
 def body(request: Request, model: str) -> Json:

@@ -104,7 +104,8 @@ class Ollama:
         offline = "Type `ollama serve` in another terminal, then resume."
         return Border(self.name, _faults(self.model), offline=offline)
 
-    async def _first_model(self, timeout_ms: Millis) -> str:
+    async def models(self, timeout_ms: Millis = 5_000) -> tuple[str, ...]:
+        """Names of the server's models. Raises ProviderError only."""
         # Heavy, so not at the top.
         import httpx2
 
@@ -120,9 +121,11 @@ class Ollama:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             raise self._border().broken(error, answering=False) from error
         models = listed if isinstance(listed, list) else []
-        names = [text_of(obj(model).get("name")) for model in models]
+        return tuple(filter(None, (text_of(obj(model).get("name")) for model in models)))
+
+    async def _first_model(self, timeout_ms: Millis) -> str:
         # Models that only make embeddings cannot chat.
-        names = [name for name in names if name and "embed" not in name]
+        names = [name for name in await self.models(timeout_ms) if "embed" not in name]
         if not names:
             raise ProviderError(
                 "ollama runs but has no model.",

@@ -120,6 +120,16 @@ class OpenAI:
         )
         return draft.finish(request, wire, self.model, self._host)
 
+    async def models(self) -> tuple[str, ...]:
+        """Names of the models that this key may use; costs nothing. Raises ProviderError only."""
+        # Heavy, so not at the top.
+        from openai import OpenAIError
+
+        try:
+            return tuple([each.id async for each in self._sdk().models.list()])
+        except (OpenAIError, OSError, ValueError) as error:
+            raise self._border.broken(error, answering=False) from error
+
     async def close(self) -> None:
         """Free connections."""
         client, self._client = self._client, None
@@ -129,13 +139,10 @@ class OpenAI:
     async def _send(self, path: str, content: bytes, first_byte_ms: int) -> httpx2.Response:
         # Heavy, so not at the top.
         import httpx2
-        from openai import AsyncOpenAI, AsyncStream
+        from openai import AsyncStream
 
-        if self._client is None:
-            # Every attempt must be seen by the ledger: the SDK never retries.
-            self._client = AsyncOpenAI(api_key=self._key, base_url=self._base_url, max_retries=0)
         # With this cast the SDK hands over the open response in place of its own stream.
-        response: Any = await self._client.post(
+        response: Any = await self._sdk().post(
             path,
             cast_to=httpx2.Response,
             content=content,
@@ -145,3 +152,12 @@ class OpenAI:
         )
         got: httpx2.Response = response
         return got
+
+    def _sdk(self) -> AsyncOpenAI:
+        # Heavy, so not at the top.
+        from openai import AsyncOpenAI
+
+        if self._client is None:
+            # Every attempt must be seen by the ledger: the SDK never retries.
+            self._client = AsyncOpenAI(api_key=self._key, base_url=self._base_url, max_retries=0)
+        return self._client
