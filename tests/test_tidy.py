@@ -38,6 +38,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings_values": {"core", "errors"},
     "settings": {"core", "errors", "paths", "trust"}
     | {"settings_files", "settings_keys", "settings_tables", "settings_values"},
+    "settings_words": set(),
+    "settings_template": {"atomic", "errors", "quantities"}
+    | {"settings_keys", "settings_values", "settings_words"},
     "task_lists": set(),
     "mcp_servers": BASE | {"task_lists", "tools", "trust"},
     "own_tools": {"errors", "paths", "ports", "registry", "task_lists", "tools", "trust"},

@@ -32,7 +32,7 @@ def settings(case: Case) -> Iterator[Finding]:
             yield Finding("settings", "warning", f"others can change {path}", f"chmod go-w {path}")
     there = [str(path) for path in files if path.exists()]
     what = f"read from {', '.join(there)}" if there else "no file: the defaults are in force"
-    yield Finding("settings", "ok", what)
+    yield Finding("settings", "ok", what, "" if there else "Write one with: agentctl init")
 
 
 def keys(case: Case) -> Iterator[Finding]:

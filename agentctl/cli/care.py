@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from agentctl.cli.output import say_json
-from agentctl.errors import EXIT_CODES
+from agentctl.cli.output import say, say_json, tell
+from agentctl.errors import EXIT_CODES, UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
@@ -40,3 +40,41 @@ def doctor(
 
         say_fitting(lambda width, plain: doctor_text(findings, width, plain))
     return EXIT_CODES["failed" if problems(findings) else "done"]
+
+
+def init(
+    where: Annotated[
+        str, typer.Argument(metavar="[-]", help="- prints it on stdout; nothing is written.")
+    ] = "",
+    project: Annotated[
+        bool, typer.Option("--project", help="This folder's .agentctl.toml instead of your own.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file; the old one is kept beside it.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write a settings file with every setting, commented out. E.g.: agentctl init --project"""
+    import os  # these, because --help needs none of them
+    from pathlib import Path
+
+    from agentctl import settings, settings_template, trust
+    from agentctl.paths import config_file
+
+    if where not in ("", "-"):
+        raise UsageError(
+            f"{where!r} is not -.",
+            next_step="Name another file with AGENTCTL_CONFIG, or print it: agentctl init -",
+        )
+    content = settings_template.text(project=project)
+    if where:
+        say(content)
+        return
+    path = settings.here() / trust.PROJECT_FILE if project else Path(config_file(os.environ))
+    kept = settings_template.write(path, content, force=force)
+    if json:
+        say_json({"path": str(path), "kept": str(kept or "")})
+        return
+    tell(f"Written: {path}. Every line is commented out, so nothing has changed yet.")
+    if kept:
+        tell(f"The file that was there is kept as {kept}.")

@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "tools show": "tools:show_tool",
     "tools call": "tools:call_tool",
     "tools check": "tools:check_tools",
+    "init": "care:init",
     "doctor": "care:doctor",
     "info": "info:info",
     "trust": "info:trust",

@@ -1,4 +1,4 @@
-"""`doctor`: each fault is found where it is, told with its remedy, and ends no other check."""
+"""`doctor` finds each fault where it is, with its remedy; `init` overwrites nothing."""
 
 from __future__ import annotations
 
@@ -210,3 +210,24 @@ def test_its_lines_fit_the_width(place: Place, columns: int) -> None:
     lines = doctor_text(findings, columns).splitlines()
     assert max(map(len, lines)) <= columns
     assert lines[-1] == "2 checks: 1 warning"
+
+
+# --- init ----------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_file_that_doctor_finds_nothing_wrong_with(place: Place) -> None:
+    ran = place.cli("init")
+    assert (ran.code, ran.out) == (0, "")
+    assert str(place.user_file) in ran.err
+    assert examined(place)[1]["settings"]["level"] == "ok"
+    again = place.cli("init")
+    assert again.code == 2
+    assert "--force" in again.err
+    assert place.cli("init", "--force", "--json").json["kept"].endswith("config.toml.old-1")
+
+
+def test_init_prints_the_same_and_writes_nothing(place: Place) -> None:
+    shown = place.cli("init", "-", "--project")
+    assert not place.user_file.exists()
+    assert place.cli("init", "--project").code == 0
+    assert (place.work / ".agentctl.toml").read_text(encoding="utf-8") == shown.out
