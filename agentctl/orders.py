@@ -66,6 +66,11 @@ class Order(Struct, frozen=True, kw_only=True):
 
 def create(desk: Desk, order: Order) -> str:
     """Write a new task and return its id. Nothing is written if it could not be run."""
+    return write(desk, first_event(desk, order))
+
+
+def first_event(desk: Desk, order: Order) -> e.TaskCreated:
+    """What a task of this order begins with, once all that it needs was found. Writes nothing."""
     problem = goal_problem(order.goal)
     if problem:
         raise UsageError(problem, next_step="Try: agentctl run 'Summarise README.md'")
@@ -90,7 +95,7 @@ def create(desk: Desk, order: Order) -> str:
             confinement(made, str(order.cwd))
     mcp_servers.check(servers, desk.home)
     redact = secrets.redactor(os.environ).text
-    event = e.TaskCreated(
+    return e.TaskCreated(
         redact(storable(order.goal)),
         redact(_system(chosen, order.cwd)),
         name,
@@ -108,13 +113,19 @@ def create(desk: Desk, order: Order) -> str:
         chosen.sandbox(),
         order.rules,
     )
+
+
+def write(desk: Desk, event: e.TaskCreated) -> str:
+    """Write the first event of a new task and hold it; return its id."""
     while True:
         task_id = new_id()
+        if desk.store.has(task_id):
+            continue  # two tasks within one second drew the same two characters
         held = Lease(desk.locks, task_id)
         if desk.store.create(task_id, event, now_ms()):
             desk.leases[task_id] = held
             return task_id
-        held.release()  # two tasks within one second drew the same two characters
+        held.release()  # another process was quicker
 
 
 def _system(chosen: settings.Settings, cwd: Path) -> str:

@@ -346,8 +346,12 @@ class Store(Protocol):
         categories: Iterable[str],
         now_ms: Millis,
         clock_ms: Millis | None = None,
+        task_id: str = "",
     ) -> Shared:
-        """What all tasks share, with the pace of these categories; `clock_ms` as in `append`."""
+        """What all tasks share, with the pace of these categories; `clock_ms` as in `append`.
+
+        With `task_id` also what the tasks of its batch share, if it is of one.
+        """
         ...
 
     def output(self, ref: str) -> str | None:

@@ -56,6 +56,7 @@ def _instead(state: State) -> str:
 
 LIMITS = {
     "task_cost_micros": "the task's cost limit",
+    "batch_cost_micros": "the cost limit of its batch",
     "step_cost_micros": "the cost limit of a step",
     "hour_cost_micros": "the cost limit of an hour, which all tasks share",
     "day_cost_micros": "the cost limit of a day, which all tasks share",
@@ -103,6 +104,8 @@ def _more(state: State) -> str:
         return f"\nonce there are more: agentctl credits add {stopped.need} --account {account}"
     if stopped.limit.endswith("_calls_per_minute"):
         return "\nonce some are allowed: [rates] in the configuration"
+    if stopped.limit == "batch_cost_micros":
+        return "\nonce its batch has more: agentctl batch FILE --resume --max-cost USD"
     if not stopped.limit.endswith("cost_micros"):
         return ""
     if not stopped.need:

@@ -353,6 +353,12 @@ class Shared(Struct, frozen=True):
     """By name, e.g. "provider:openai" or "tool:http_get"; one that is missing is healthy."""
     under_way_micros: Micros = 0
     """Part of what is spent: reserves of calls that were sent lately and may turn out cheaper."""
+    batch_spent_micros: Micros = 0
+    """Settled and reserved by all tasks of the task's batch."""
+    batch_under_way_micros: Micros = 0
+    """Part of that, as above."""
+    batch_cap_micros: Micros | None = None
+    """Most that they may spend; None: no limit, or the task is of no batch."""
 
 
 class View(Struct, frozen=True):

@@ -11,6 +11,7 @@ NAMES = {
     "day_cost_micros": "Cost in 24 hours",
     "account_credits": "Credits of the account",
     "task_cost_micros": "Cost of the task",
+    "batch_cost_micros": "Cost of the batch",
     "step_cost_micros": "Cost of one call",
     "task_tokens": "Tokens of the task",
     "steps": "Steps of the task",

@@ -59,7 +59,7 @@ class Driver:
         self._outputs: list[StoredOutput] = []
         # Time goes on from the last event even if the machine's clock was set back since.
         self._ahead_ms = max(self.state.last_ms - world.clock.now_ms(), 0)
-        self._viewer = Viewer(world, self.state)
+        self._viewer = Viewer(world, self.state, task_id)
         self._main: asyncio.Task[object] | None = None
         self._waiting = False
         self._sleeping = False

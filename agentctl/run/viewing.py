@@ -18,9 +18,10 @@ NOTHING_NEAR: Mapping[int, float] = {}
 class Viewer:
     """Looks at the world for one task, and remembers what seldom changes."""
 
-    def __init__(self, world: World, state: State) -> None:
+    def __init__(self, world: World, state: State, task_id: str) -> None:
         """Nothing is looked at yet."""
         self._world = world
+        self._task_id = task_id
         self._account = state.created.account
         self._system = state.created.system
         self._specs: dict[str, ToolSpec] = {}
@@ -47,7 +48,7 @@ class Viewer:
             self._learn_tools(state)
         if self._shared is None:
             self._shared = world.store.shared(
-                self._account, self._categories, now_ms, world.clock.now_ms()
+                self._account, self._categories, now_ms, world.clock.now_ms(), self._task_id
             )
         quote, near = NO_QUOTE, NOTHING_NEAR
         embedding: SideCall | None = None

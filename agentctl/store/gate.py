@@ -27,8 +27,11 @@ def shared(
     categories: Iterable[str],
     now_ms: Millis,
     clock_ms: Millis | None = None,
+    batch: str = "",
 ) -> Shared:
     """What all tasks share at this moment; `db` is a connection or a cursor.
+
+    With `batch` also what the tasks of that one share.
 
     `clock_ms` is the machine's time where that of the task is ahead of it, because the clock was
     set back: others spend by the clock, so the windows begin with it. The moments that are told
@@ -47,6 +50,7 @@ def shared(
         balance(db, account),
         circuits(db),
         under_way(db, now_ms),
+        *(batch_money(db, batch, now_ms) if batch else ()),
     )
 
 
@@ -57,6 +61,26 @@ def under_way(db: Any, now_ms: Millis) -> Micros:
         (now_ms - UNDER_WAY_MS,),
     ).fetchone()[0]
     return total
+
+
+def batch_money(db: Any, batch: str, now_ms: Millis) -> tuple[Micros, Micros, Micros | None]:
+    """Spent and reserved by a batch, of that under way, and the most that it may spend.
+
+    Nothing is counted where there is no such limit.
+    """
+    row = db.execute("SELECT cap_micros FROM batches WHERE id = ?", (batch,)).fetchone()
+    if row is None or row[0] is None:
+        return 0, 0, None
+    settled = db.execute(
+        "SELECT coalesce(sum(cost_micros), 0) FROM tasks WHERE batch = ?", (batch,)
+    ).fetchone()[0]
+    reserved, busy = db.execute(
+        "SELECT coalesce(sum(reserve_micros), 0),"
+        " coalesce(sum(CASE WHEN at_ms > ? THEN reserve_micros END), 0)"
+        " FROM usage JOIN tasks ON no = task WHERE state = 'open' AND batch = ?",
+        (now_ms - UNDER_WAY_MS, batch),
+    ).fetchone()
+    return settled + reserved, busy, row[0]
 
 
 def spent(db: Any, now_ms: Millis, window_ms: Millis) -> tuple[Micros, Millis]:
@@ -128,10 +152,12 @@ def admit(
     at_ms: Millis,
     known: Mapping[str, Circuit],
     clock_ms: Millis | None = None,
+    batch: str = "",
 ) -> str:
     """Take what the intents need, or return the guard that is in the way.
 
     That is their place in the windows, their credits, and the probes of `known` circuits.
+    `batch` is that of the task, whose money they share.
     """
     due = price = 0
     wanted: dict[str, int] = {}
@@ -152,6 +178,10 @@ def admit(
     shut = any(breaker.closed_until(known[name], at_ms) for name in names if name in known)
     if due and _too_dear(db, gate, due, at_ms if clock_ms is None else min(at_ms, clock_ms)):
         return "cost"
+    if due and batch:
+        used, _, cap = batch_money(db, batch, at_ms)
+        if cap is not None and used + due > cap:
+            return "cost"
     if room is None:
         return "rate"
     if price and balance(db, gate.account) < price:

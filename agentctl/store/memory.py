@@ -26,6 +26,7 @@ class MemoryStore:
         self.logs: dict[str, list[e.Recorded]] = {}
         self.outputs: dict[str, str] = {}
         self.credits: dict[str, int] = {}
+        self.batch_caps: dict[str, Micros] = {}
         self.circuits: dict[str, Circuit] = {}
         self._paced: dict[str, bool] = {}
         self._paces: dict[tuple[str, str], list[Millis]] = {}
@@ -61,7 +62,7 @@ class MemoryStore:
         for fact in facts:
             self._follow(task_id, fact, gate, at_ms)
             log.append(e.Recorded(len(log), at_ms, fact))
-        refused = refused or self._refusal(gate, intents, at_ms, clock_ms)
+        refused = refused or self._refusal(gate, intents, at_ms, clock_ms, self._batch(task_id))
         for intent in () if refused else intents:
             self._enter(gate, intent, at_ms)
             if isinstance(intent, e.ModelAsked):
@@ -84,6 +85,7 @@ class MemoryStore:
         categories: Iterable[str],
         now_ms: Millis,
         clock_ms: Millis | None = None,
+        task_id: str = "",
     ) -> Shared:
         """What all tasks share, with the pace of these categories: see ports.Store."""
         begin_ms = now_ms if clock_ms is None else min(now_ms, clock_ms)
@@ -99,10 +101,30 @@ class MemoryStore:
             self.credits.get(account, 0),
             dict(self.circuits),
             sum(self._under_way(now_ms)),
+            *self._batch_money(self._batch(task_id), now_ms),
         )
 
-    def _under_way(self, now_ms: Millis) -> Iterator[Micros]:
-        for log in self.logs.values():
+    def _batch(self, task_id: str) -> str:
+        """The batch that a task spends for; "" if it is of none."""
+        while task_id in self.logs:
+            created = self.logs[task_id][0].event
+            if not isinstance(created, e.TaskCreated) or created.origin not in ("child", "batch"):
+                break
+            if created.origin == "batch":
+                return created.parent
+            task_id = created.parent
+        return ""
+
+    def _batch_money(self, batch: str, now_ms: Millis) -> tuple[Micros, Micros, Micros | None]:
+        cap = self.batch_caps.get(batch)
+        if cap is None:
+            return 0, 0, None
+        ids = [task_id for task_id in self.logs if self._batch(task_id) == batch]
+        busy = sum(self._under_way(now_ms, ids))
+        return sum(sum(_by_minute(self.logs[each]).values()) for each in ids), busy, cap
+
+    def _under_way(self, now_ms: Millis, ids: Iterable[str] | None = None) -> Iterator[Micros]:
+        for log in (self.logs[each] for each in (self.logs if ids is None else ids)):
             calls = (r for r in reversed(log) if isinstance(r.event, _OF_CALLS))
             last = next(calls, None)
             if last is None or last.at_ms <= now_ms - UNDER_WAY_MS:
@@ -113,16 +135,8 @@ class MemoryStore:
     def _spent(self, now_ms: Millis, window_ms: Millis) -> tuple[Micros, Millis]:
         minutes: dict[int, Micros] = {}
         for log in self.logs.values():
-            minute, reserve = 0, 0
-            for record in log:
-                event = record.event
-                if isinstance(event, e.ModelAsked):
-                    minute, reserve = record.at_ms // MINUTE_MS, event.reserve_micros or 0
-                    minutes[minute] = minutes.get(minute, 0) + reserve
-                elif isinstance(event, e.ModelAnswered):
-                    minutes[minute] += (event.cost_micros or 0) - reserve
-                elif isinstance(event, e.ModelFailed):
-                    minutes[minute] += (event.charged_micros or 0) - reserve
+            for minute, micros in _by_minute(log).items():
+                minutes[minute] = minutes.get(minute, 0) + micros
         first = (now_ms - window_ms) // MINUTE_MS
         counted = {m: micros for m, micros in minutes.items() if m >= first and micros > 0}
         opens = (min(counted) + 1) * MINUTE_MS + window_ms if counted else 0
@@ -134,13 +148,21 @@ class MemoryStore:
         return Pace(len(counted), min(counted) + MINUTE_MS if counted else 0)
 
     def _refusal(
-        self, gate: Gate, intents: Sequence[e.Event], at_ms: Millis, clock_ms: Millis | None
+        self,
+        gate: Gate,
+        intents: Sequence[e.Event],
+        at_ms: Millis,
+        clock_ms: Millis | None,
+        batch: str,
     ) -> str:
         begin_ms = at_ms if clock_ms is None else min(at_ms, clock_ms)
         due = sum(i.reserve_micros or 0 for i in intents if isinstance(i, e.ModelAsked))
         for cap, window_ms in ((gate.hour_cap_micros, HOUR_MS), (gate.day_cap_micros, DAY_MS)):
             if due and cap is not None and self._spent(begin_ms, window_ms)[0] + due > cap:
                 return "cost"
+        used, _, batch_cap = self._batch_money(batch, at_ms)
+        if due and batch_cap is not None and used + due > batch_cap:
+            return "cost"
         wanted = [category for i in intents if (category := _category(gate, i))]
         for category in set(wanted):
             cap = gate.limits.per_minute(category) if gate.limits else None
@@ -217,6 +239,22 @@ class MemoryStore:
     def output(self, ref: str) -> str | None:
         """A stored output."""
         return self.outputs.get(ref)
+
+
+def _by_minute(log: Sequence[e.Recorded]) -> dict[int, Micros]:
+    """What a task has spent and reserved, by the minute in which it asked."""
+    minutes: dict[int, Micros] = {}
+    minute, reserve = 0, 0
+    for record in log:
+        event = record.event
+        if isinstance(event, e.ModelAsked):
+            minute, reserve = record.at_ms // MINUTE_MS, event.reserve_micros or 0
+            minutes[minute] = minutes.get(minute, 0) + reserve
+        elif isinstance(event, e.ModelAnswered):
+            minutes[minute] += (event.cost_micros or 0) - reserve
+        elif isinstance(event, e.ModelFailed):
+            minutes[minute] += (event.charged_micros or 0) - reserve
+    return minutes
 
 
 def _category(gate: Gate, intent: e.Event) -> str:

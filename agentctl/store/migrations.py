@@ -161,11 +161,20 @@ def m003_permissions(db: Database) -> None:
 
 
 def m004_where_tasks_come_from(db: Database) -> None:
-    """Add what a task is a fork, a child or an item of."""
-    for column, kind in (("origin", "TEXT"), ("parent", "TEXT"), ("item", "INTEGER")):
+    """Add what a task is a fork, a child or an item of, and the batches."""
+    for column, kind in (
+        ("origin", "TEXT"), ("parent", "TEXT"), ("item", "INTEGER"), ("batch", "TEXT"),
+    ):  # fmt: skip
         usual = "0" if kind == "INTEGER" else "''"
         db.execute(f"ALTER TABLE tasks ADD COLUMN {column} {kind} NOT NULL DEFAULT {usual}")
     db.execute("CREATE INDEX tasks_parent ON tasks (parent, item) WHERE parent <> ''")
+    # With the cost: what a batch has spent is summed before each of its calls.
+    db.execute("CREATE INDEX tasks_batch ON tasks (batch, cost_micros) WHERE batch <> ''")
+    db.execute(
+        "CREATE TABLE batches (no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
+        " created_ms INTEGER NOT NULL, source TEXT NOT NULL, cwd TEXT NOT NULL,"
+        " goals TEXT NOT NULL, options TEXT NOT NULL, cap_micros INTEGER)"
+    )
 
 
 def _spend_by_hour(db: Database) -> None:

@@ -27,11 +27,15 @@ GOAL_CHARS_MAX = 200
 
 def insert_task(db: sqlite3.Connection, task_id: str, event: e.TaskCreated, at_ms: Millis) -> int:
     """Write the list row of a new task and return its number."""
+    batch = event.parent if event.origin == "batch" else ""
+    if event.origin == "child":  # what it spends is spent for its parent's batch
+        row = db.execute("SELECT batch FROM tasks WHERE id = ?", (event.parent,)).fetchone()
+        batch = row[0] if row else ""
     cursor = db.execute(
         "INSERT INTO tasks (id, name, goal, status, cwd, provider, model, created_ms, updated_ms,"
         " steps, cost_micros, unpriced, tokens_processed, tokens_total, pid, wake_ms, limit_micros,"
-        " account, resumed_ms, origin, parent, item)"
-        " VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?)",
+        " account, resumed_ms, origin, parent, item, batch)"
+        " VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)",
         (
             task_id,
             event.name,
@@ -47,6 +51,7 @@ def insert_task(db: sqlite3.Connection, task_id: str, event: e.TaskCreated, at_m
             event.origin,
             event.parent,
             event.item,
+            batch,
         ),
     )
     number = cursor.lastrowid

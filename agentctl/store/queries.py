@@ -59,6 +59,14 @@ def tasks(db: sqlite3.Connection, *, limit: int = -1, ended: bool = True) -> lis
     ]
 
 
+def of_batch(db: sqlite3.Connection, batch_id: str) -> list[TaskRow]:
+    """The tasks of a batch's goals, in the order of the goals."""
+    rows = db.execute(
+        f"{_TASK} WHERE parent = ? AND origin = 'batch' ORDER BY item, no", (batch_id,)
+    )
+    return [TaskRow(*row) for row in rows]
+
+
 def matching(db: sqlite3.Connection, text: str) -> list[TaskRow]:
     """Tasks whose id begins with `text` or whose name is `text`; "@last" is the newest."""
     if text == "@last":

@@ -7,7 +7,7 @@ the events and are written in the same transaction, so that they can never disag
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,8 @@ class SqliteStore:
         self._cursor = self._db.cursor()
         self._tables = Projection(self._cursor)
         self._numbers: dict[str, int] = {}
+        self._batches: dict[int, str] = {}
+        """By number, of the tasks that have one: they share its limit of money."""
         self._writes = 0
         self._taken: type[Exception] = sqlite_module().IntegrityError
 
@@ -59,11 +61,20 @@ class SqliteStore:
         """The row number of a task. Raises KeyError if there is none."""
         number = self._numbers.get(task_id)
         if number is None:
-            row = self._db.execute("SELECT no FROM tasks WHERE id = ?", (task_id,)).fetchone()
+            found = self._db.execute("SELECT no, batch FROM tasks WHERE id = ?", (task_id,))
+            row = found.fetchone()
             if row is None:
                 raise KeyError(task_id)
             number = self._numbers[task_id] = row[0]
+            if row[1]:
+                self._batches[number] = row[1]
         return number
+
+    def has(self, task_id: str) -> bool:
+        """Whether there is a task with this id."""
+        with translated(self.path), suppress(KeyError):
+            return self.number(task_id) > 0
+        return False
 
     def create(self, task_id: str, event: e.Event, at_ms: Millis) -> bool:
         """Write the first event of a new task; False when the id is taken."""
@@ -132,7 +143,8 @@ class SqliteStore:
             if intents and not refused:
                 known = gates.circuits(db)
                 self._tables.troubled = known.keys()
-                refused = gates.admit(db, gate, task, intents, at_ms, known, clock_ms)
+                batch = self._batches.get(task, "")
+                refused = gates.admit(db, gate, task, intents, at_ms, known, clock_ms, batch)
                 if refused and expected is not None and not facts:
                     news = self._read(db, base, expected)  # no key was there to meet them
             if intents and not refused:
@@ -166,10 +178,12 @@ class SqliteStore:
         categories: Iterable[str],
         now_ms: Millis,
         clock_ms: Millis | None = None,
+        task_id: str = "",
     ) -> Shared:
         """What all tasks share, with the pace of these categories: see ports.Store."""
         with translated(self.path):
-            return gates.shared(self._db, account, categories, now_ms, clock_ms)
+            batch = self._batches.get(self.number(task_id), "") if task_id else ""
+            return gates.shared(self._db, account, categories, now_ms, clock_ms, batch)
 
     def output(self, ref: str) -> str | None:
         """A stored output."""

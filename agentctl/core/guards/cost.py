@@ -1,4 +1,4 @@
-"""Money: spent + worst case of the next call ≤ limit, for the step, the task, the hour, the day."""
+"""Money: spent + worst case of the next call ≤ limit: of the step, task, batch, hour and day."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from agentctl.core.values import Micros, Millis, Quote, View
 
 ROOMY_TOKENS = 4_096
 """Rather than ask for a shorter answer than this, wait for calls of others to end."""
-WINDOWS = ("hour_cost_micros", "day_cost_micros")
-"""Limits that calls of other tasks fill and free."""
 LOOK_MS = 2_000
 """How soon to look again whether calls that are under way have left some room."""
 
@@ -28,7 +26,8 @@ def check(state: State, view: View, output_cap: int) -> int | Deny:
     """Shrink the output to what all limits can pay, or refuse."""
     quote, limits = view.quote, state.limits
     if quote.input_cost_micros is None:
-        if limits.allow_unpriced or not limits.has_money_limit:
+        has_limit = limits.has_money_limit or view.shared.batch_cap_micros is not None
+        if limits.allow_unpriced or not has_limit:
             return output_cap
         reason = f"no price is known for {state.provider}/{state.model}: no limit could be kept"
         name, used, cap, _ = next(caps(state, view))
@@ -38,7 +37,7 @@ def check(state: State, view: View, output_cap: int) -> int | Deny:
         return output_cap
     wanted = reserve_micros(quote, min(ROOMY_TOKENS, output_cap)) or 0
     for name, used, cap, opens_ms in caps(state, view):
-        busy = view.shared.under_way_micros if name in WINDOWS else 0
+        busy = _under_way(name, view)
         later = min(wanted, cap - used + busy)  # what is left for us if those turn out cheap
         if busy and cap - used < later >= least:
             # They will cost less than was reserved, and soon.
@@ -58,12 +57,20 @@ def check(state: State, view: View, output_cap: int) -> int | Deny:
     return output_cap
 
 
+def _under_way(name: str, view: View) -> Micros:
+    """What calls of other tasks fill this limit with now, and may partly free again."""
+    if name in ("hour_cost_micros", "day_cost_micros"):
+        return view.shared.under_way_micros
+    return view.shared.batch_under_way_micros if name == "batch_cost_micros" else 0
+
+
 def caps(state: State, view: View) -> Iterator[tuple[str, Micros, Micros, Millis]]:
     """Yield name, use, cap and when it opens, of each limit of money that is set."""
     limits, shared = state.limits, view.shared
     for name, used, cap, opens_ms in (
         ("step_cost_micros", 0, limits.step_cost_micros, 0),
         ("task_cost_micros", state.spent_micros, limits.task_cost_micros, 0),
+        ("batch_cost_micros", shared.batch_spent_micros, shared.batch_cap_micros, 0),
         (
             "hour_cost_micros",
             shared.hour_spent_micros,
