@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mcp_servers": BASE | {"task_lists", "tools", "trust"},
     "own_tools": {"errors", "paths", "ports", "registry", "task_lists", "tools", "trust"},
     "control": BASE | {"paths", "store"},
+    "looking": {"control", "core", "store"},
     "testing": {"control", "core", "tools"},  # for users' tests: no other room needs it
     "forecast": {"core"},
     "books": {"control", "core", "errors", "forecast", "listeners", "pricing", "registry"}

@@ -19,8 +19,8 @@ from agentctl.errors import EXIT_CODES, AgentctlError
 
 COMMANDS: dict[str, str] = {
     "run": "run:run",
-    "list": "control:list_tasks",
-    "show": "control:show_task",
+    "list": "listing:list_tasks",
+    "show": "showing:show_task",
     "context": "context:context",
     "pause": "control:pause",
     "resume": "resume:resume",

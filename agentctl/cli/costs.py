@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentctl.cli.output import PIPED_WIDTH, say, say_json
+from agentctl.cli.output import is_plain, say, say_json, width
 from agentctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ Zone = Annotated[
     str, typer.Option(metavar="NAME", help="Time zone, e.g. Europe/Berlin. Default: local time.")
 ]
 WORDS = "day|week|month|hour|task|model|provider|tool|project|account"
-DAYS = "Write a day (2026-11-01), today, yesterday, 7d (seven days ago) or 24h."
+DAYS = "Write a day (2026-11-01), today, yesterday, monday, 7d (seven days ago) or 24h."
 
 
 def report(
@@ -148,17 +147,7 @@ def period(
 
 def say_fitting(make: Callable[[int, bool], str]) -> None:
     """Print text made for a width; in ASCII where the stream can show no more."""
-    import shutil  # light, and loaded by Typer already
-
-    width = PIPED_WIDTH
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
-    try:
-        "─█▏≤…".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        say(make(width, True))
-        return
-    say(make(width, False))
+    say(make(width(), is_plain()))
 
 
 def _at_most_one(flags: dict[str, bool]) -> None:

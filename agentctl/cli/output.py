@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,31 @@ def show(report: RenderableType) -> None:
     """Write a report on stdout."""
     with _told():
         console().print(report)
+
+
+def width() -> int:
+    """Columns of stdout; as many as usual where it is no terminal."""
+    if not sys.stdout.isatty():
+        return PIPED_WIDTH
+    import shutil  # light, and loaded by Typer already
+
+    return shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
+
+
+def is_plain() -> bool:
+    """Whether stdout can show ASCII only."""
+    try:
+        "─█▏≤…└".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return True
+    return False
+
+
+def show_fitting(make: Callable[[int, bool], RenderableType]) -> None:
+    """Write a report made for a width; in ASCII where the stream can show no more."""
+    report = make(width(), is_plain())
+    with _told():
+        console().print(report, soft_wrap=True)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ GAP = "  "
 KEY_LEAST = 16
 """A first column that is longer may be broken over lines before another column is left out."""
 BAR_LEAST, BAR_MOST = 6, 20
-_ASCII = str.maketrans({"─": "-", "≤": "<=", "…": "...", "█": "#"})
+_ASCII = str.maketrans({"─": "-", "≤": "<=", "…": "...", "█": "#", "└": "`"})
 _ASCII_LAID_OUT = str.maketrans({"─": "-", "…": "."})
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 

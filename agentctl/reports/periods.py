@@ -14,6 +14,7 @@ HOUR_MS = 3_600_000
 QUARTER_MS = 900_000
 BACK_MAX = {"d": 36_500, "h": 876_000}
 """A hundred years."""
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 Slot = tuple[str, Millis]
 """A name, and the moment at which the next slot begins."""
@@ -31,7 +32,7 @@ def midnight_ms(day: date, zone: tzinfo | None) -> Millis:
 
 
 def since_ms(text: str, zone: tzinfo | None, now_ms: Millis) -> Millis:
-    """Read "2026-11-01", "today", "yesterday", "7d" or "24h" as a beginning.
+    """Read "2026-11-01", "today", "yesterday", "monday", "7d" or "24h" as a beginning.
 
     "7d" is the beginning of the day seven days ago; "24h" the full quarter of an hour before that
     moment. Raises ValueError with what is wrong.
@@ -61,6 +62,8 @@ def _back(text: str, unit: str) -> int | None:
 
 def _day(text: str, zone: tzinfo | None, now_ms: Millis) -> date:
     days = {"today": 0, "yesterday": 1}.get(text, _back(text, "d"))
+    if text in WEEKDAYS:  # the last one, which may be today
+        days = (local(now_ms, zone).weekday() - WEEKDAYS.index(text)) % 7
     if days is not None:
         return local(now_ms, zone).date() - timedelta(days=days)
     try:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -26,32 +24,6 @@ STYLES = {
     "waiting": "yellow",
     "cancelled": "dim",
 }
-
-
-def task_table(rows: Sequence[TaskRow], now_ms: Millis) -> RenderableType:
-    """The list, newest first."""
-    if not rows:
-        return Text("No task yet. Start one with: agentctl run 'Summarise README.md'")
-    table = Table(box=box.SIMPLE, pad_edge=False, expand=False)
-    # Without a least width Rich takes room from every column for a long goal.
-    for name, width in (("Task", 8), ("Status", 9), ("Age", 4), ("Steps", 5), ("Cost", 5)):
-        fitting = max([width, *(len(cost(row)) for row in rows)]) if name == "Cost" else width
-        if name == "Status":
-            fitting = max([len(name), *(len(row.status) for row in rows)])
-        side: Literal["left", "right"] = "left" if name in ("Task", "Status") else "right"
-        table.add_column(name, justify=side, no_wrap=True, min_width=fitting)
-    table.add_column("Goal", overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        goal = visible(f"{row.name}: {row.goal}" if row.name else row.goal)
-        table.add_row(
-            Text(row.id),
-            Text(row.status, style=STYLES.get(row.status, "")),
-            Text(age(now_ms - row.created_ms)),
-            Text(count(row.steps)),
-            Text(cost(row)),
-            Text(goal),
-        )
-    return table
 
 
 def task_report(row: TaskRow, state: State, log: Sequence[e.Recorded]) -> RenderableType:

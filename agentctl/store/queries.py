@@ -11,7 +11,7 @@ from agentctl.core.values import Micros, Millis
 if TYPE_CHECKING:
     import sqlite3
 
-_TASK = (
+TASK = (
     "SELECT id, name, goal, status, cwd, provider, model, created_ms, updated_ms, steps,"
     " cost_micros, unpriced, tokens_processed, tokens_total, pid, wake_ms, limit_micros, account,"
     " active_ms, origin, parent, item FROM tasks"
@@ -55,7 +55,7 @@ def tasks(db: sqlite3.Connection, *, limit: int = -1, ended: bool = True) -> lis
     """The newest tasks first; `limit` -1 for all; `ended` False leaves done and cancelled out."""
     where = "" if ended else " WHERE status NOT IN ('done', 'cancelled')"
     return [
-        TaskRow(*row) for row in db.execute(f"{_TASK}{where} ORDER BY no DESC LIMIT ?", (limit,))
+        TaskRow(*row) for row in db.execute(f"{TASK}{where} ORDER BY no DESC LIMIT ?", (limit,))
     ]
 
 
@@ -71,12 +71,12 @@ def matching(db: sqlite3.Connection, text: str) -> list[TaskRow]:
     """Tasks whose id begins with `text` or whose name is `text`; "@last" is the newest."""
     if text == "@last":
         return tasks(db, limit=1)
-    exact = db.execute(f"{_TASK} WHERE id = ?", (text,)).fetchall()
+    exact = db.execute(f"{TASK} WHERE id = ?", (text,)).fetchall()
     if exact:
         return [TaskRow(*exact[0])]
     # Ids have no wildcard characters; a range needs no escaping where LIKE would.
     rows = db.execute(
-        f"{_TASK} WHERE (id >= ? AND id < ?) OR name = ? ORDER BY no DESC LIMIT 9",
+        f"{TASK} WHERE (id >= ? AND id < ?) OR name = ? ORDER BY no DESC LIMIT 9",
         (text, text + "\U0010ffff", text),
     )
     return [TaskRow(*row) for row in rows]

@@ -98,11 +98,11 @@ class Place:
 
 
 class Terminal:
-    """A command on a terminal of 80 columns, all three streams."""
+    """A command on a terminal, all three streams."""
 
-    def __init__(self, place: Place, *words: str, **env: str) -> None:
+    def __init__(self, place: Place, *words: str, columns: int = 80, **env: str) -> None:
         self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
             place.command(*words), stdin=slave, stdout=slave, stderr=slave, cwd=place.work,
             env={**place.env, **env}, start_new_session=True,
