@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 
 MAX_DOLLARS = 1_000_000
 MAX_COUNT = 10**12
+MAX_BYTES = 10**18
 MAX_MS = 366 * 24 * 3_600_000
 MAX_MODELS = 20
 MAX_TEXTS = 1_000
@@ -51,6 +52,18 @@ def duration_ms(value: object) -> int:
     if amount > MAX_MS // factor:
         raise ValueError(f"{shown(value)} is more than a year")
     return _exact(amount, factor, value)
+
+
+def size_bytes(value: object) -> int:
+    """Read "2GB", "500MB", "10kB" or a number of bytes; a unit is a power of 1000."""
+    text, factor = str(value).strip().lower().removesuffix("b").rstrip(), 1
+    for unit, size in (("k", 10**3), ("m", 10**6), ("g", 10**9), ("t", 10**12)):
+        if text.endswith(unit):
+            text, factor = text.removesuffix(unit).rstrip(), size
+    amount = _decimal(text, "a size")
+    if not 0 <= amount <= MAX_BYTES // factor:
+        raise ValueError(f"{shown(value)} is not a size that a file can have")
+    return int(amount * factor)
 
 
 def count(minimum: int) -> Reader:

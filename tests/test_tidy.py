@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "control": BASE | {"paths", "store"},
     "looking": {"control", "core", "store"},
     "testing": {"control", "core", "tools"},  # for users' tests: no other room needs it
+    "retention": {"control", "core", "errors", "reports", "store"},
     "forecast": {"core"},
     "books": {"control", "core", "errors", "forecast", "listeners", "pricing", "registry"}
     | {"reports", "settings", "store"},

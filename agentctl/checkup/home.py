@@ -13,7 +13,7 @@ from agentctl.checkup.case import Case
 from agentctl.reports.books import number_of
 from agentctl.reports.doctor import Finding
 from agentctl.reports.text import usd
-from agentctl.store.opening import SCHEMA_VERSION, corrupt, sqlite_module, translated
+from agentctl.store.opening import SCHEMA_VERSION, corrupt, reader, translated
 
 if TYPE_CHECKING:
     from agentctl.control import Desk
@@ -22,7 +22,6 @@ OTHERS = 0o077
 NAMED_MAX = 3
 """More files than this are counted, not named."""
 CLOCK_SLACK_MS = 60_000
-BUSY_S = 5.0
 ANOTHER = "Name another folder: export AGENTCTL_HOME=…"
 
 
@@ -104,7 +103,7 @@ def database(case: Case) -> Iterator[Finding]:
         yield Finding("database", "note", "there is none yet: the first run makes it")
         return
     with translated(path):
-        db = _reader(path)
+        db = reader(path)
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             check = "integrity_check" if case.full else "quick_check"
@@ -138,16 +137,6 @@ def _newest_ms(db: Any) -> int:
     return int(row[0] or 0)
 
 
-def _reader(path: Path) -> Any:
-    """A connection that cannot write."""
-    module = sqlite_module()
-    uri = path.absolute().as_uri()
-    # Where nothing can be written there can be no index of the WAL; without a WAL none is needed.
-    frozen = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
-    mode = "immutable=1" if frozen else "mode=ro"
-    return module.connect(f"{uri}?{mode}", uri=True, timeout=BUSY_S)
-
-
 # --- what needs the store -----------------------------------------------------------------------
 
 
@@ -166,7 +155,7 @@ def _is_current(case: Case) -> bool:
     """Whether opening the store would change nothing."""
     if not case.database.exists() or not os.access(case.home, os.W_OK):
         return False
-    db = _reader(case.database)
+    db = reader(case.database)
     try:
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
     finally:

@@ -98,4 +98,9 @@ def disk(case: Case) -> Iterator[Finding]:
     short = free_bytes < DISK_LEAST_BYTES or (stat.f_files and inodes < INODES_LEAST)
     scarce = free_bytes < DISK_SCARCE_BYTES or (stat.f_files and inodes < 10 * INODES_LEAST)
     level: Level = "problem" if short else "warning" if scarce else "ok"
-    yield Finding("disk", level, found, "" if level == "ok" else "Free some space")
+    yield Finding(
+        "disk",
+        level,
+        found,
+        "" if level == "ok" else "Free some space; see what can go: agentctl gc",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -78,3 +79,71 @@ def init(
     tell(f"Written: {path}. Every line is commented out, so nothing has changed yet.")
     if kept:
         tell(f"The file that was there is kept as {kept}.")
+
+
+def gc(
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="TIME", help="Ended so long ago. Default: 90d.")
+    ] = "",
+    max_size: Annotated[
+        str, typer.Option("--max-size", metavar="SIZE", help="The oldest, until so much is left.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what can go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Take it out.")] = False,
+    json: Json = False,
+) -> None:
+    """Take the texts of old tasks out of the log; costs stay. E.g.: agentctl gc --older-than 30d"""
+    import time  # these, because --help needs none of them
+
+    from agentctl import quantities, retention
+    from agentctl.control import Desk, now_ms
+    from agentctl.reports.retention import retention_json, retention_text
+
+    if dry_run and yes:
+        raise UsageError("--dry-run and --yes exclude each other.", next_step="Keep one of them.")
+    older_ms = _read(quantities.duration_ms, "--older-than", older_than, "90d")
+    most_bytes = _read(quantities.size_bytes, "--max-size", max_size, "2GB")
+    if older_ms is None and most_bytes is None:
+        older_ms = retention.OLD_MS
+    with Desk() as desk:
+        found = retention.plan(desk, now_ms(), older_ms, most_bytes)
+        if yes:
+            found = retention.apply(desk, found, now_ms(), tell)
+    if json:
+        say_json(retention_json(found))
+        return
+    from agentctl.cli.costs import say_fitting
+
+    days = [time.strftime("%Y-%m-%d", time.localtime(t.ended_ms // 1000)) for t in found.tasks]
+    say_fitting(lambda width, plain: retention_text(found, days, width, plain))
+
+
+def _read(read: Callable[[object], int], option: str, text: str, example: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return read(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}.", next_step=f"Write e.g. {example}.") from None
+
+
+def backup(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where the copy is to be.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    json: Json = False,
+) -> None:
+    """Copy the database, also while runs write to it. E.g.: agentctl db backup agentctl-1.db"""
+    import os  # these, because --help needs none of them
+    from pathlib import Path
+
+    from agentctl import settings
+    from agentctl.paths import state_home
+    from agentctl.store.backup import backup as copy
+
+    source = Path(state_home(os.environ)) / "agentctl.db"
+    target = settings.here() / Path(file).expanduser()
+    found = copy(source, target, force=force)
+    if json:
+        say_json({"path": str(target), "bytes": found.bytes, "tasks": found.tasks})
+    else:
+        tell(f"Written: {target} ({found.bytes:,} bytes, {found.tasks} tasks), whole and checked.")

@@ -47,6 +47,8 @@ COMMANDS: dict[str, str] = {
     "tools check": "tools:check_tools",
     "init": "care:init",
     "doctor": "care:doctor",
+    "gc": "care:gc",
+    "db backup": "care:backup",
     "info": "info:info",
     "trust": "info:trust",
     "untrust": "info:untrust",
@@ -58,6 +60,7 @@ GROUPS = {
     "credits": "Prepaid credits of accounts.",
     "permissions": "What calls of tools may do, and answers that were stored.",
     "tokens": "How many tokens a text is.",
+    "db": "The database.",
     "tools": "The tools that a run here would have.",
 }
 DEFAULTS = {"limits": "show", "credits": "show", "permissions": "list"}

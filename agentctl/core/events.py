@@ -303,6 +303,18 @@ class Finished(Event, frozen=True, gc=False):
     text: str = ""
 
 
+class LogRemoved(Event, frozen=True, gc=False):
+    """Fact: the user had what this task said and did taken out of its log; its costs stay.
+
+    Last event of a log that has it. Those before it were made from the ones taken out.
+    """
+
+    events: int
+    """So many were taken out."""
+    bytes: int
+    """Their size."""
+
+
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
@@ -324,6 +336,7 @@ KINDS: dict[str, type[Event]] = {
         Switched,
         Resumed,
         Finished,
+        LogRemoved,
     )
 }
 

@@ -125,6 +125,8 @@ class State(Struct):
     cancel_wanted: bool = False
     stopped: e.Stopped | None = None
     finished: e.Finished | None = None
+    removed: e.LogRemoved | None = None
+    """Set: the texts of this task are gone, only its costs are left."""
 
     def __repr__(self) -> str:
         """Short: asyncio writes out a task's result more than once, and messages can be many."""
@@ -308,6 +310,10 @@ def _finished(state: State, event: e.Finished) -> None:
     state.pause_wanted = None
 
 
+def _log_removed(state: State, event: e.LogRemoved) -> None:
+    state.removed = event
+
+
 _APPLY: dict[type[e.Event], Callable[[State, Any], None]] = {
     e.TaskCreated: _task_created,
     e.ModelAsked: answers.model_asked,
@@ -327,4 +333,5 @@ _APPLY: dict[type[e.Event], Callable[[State, Any], None]] = {
     e.Stopped: _stopped,
     e.Resumed: _resumed,
     e.Finished: _finished,
+    e.LogRemoved: _log_removed,
 }

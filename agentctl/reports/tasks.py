@@ -65,6 +65,8 @@ def _facts(row: TaskRow, state: State) -> list[tuple[str, str]]:
     if state.started:
         names = ", ".join(started.tool for started in state.started.values())
         facts.append(("Running" if row.status == "running" else "In doubt", names))
+    if state.removed is not None:
+        facts.append(("Log", f"taken out on {_local(state.last_ms)[:10]} by gc; costs are kept"))
     if state.stopped is not None:
         facts.append(("Stopped", state.stopped.reason))
     if row.status in ("interrupted", "paused", "limit", "failed", "waiting"):

@@ -45,7 +45,7 @@ def connect(path: Path) -> Any:
     with translated(path):
         _make_private(path)
         if _alone_with_leftovers(path):
-            _check(module, path)
+            _check(path)
         db = module.connect(str(path), isolation_level=None, timeout=BUSY_MS / 1000)
         try:
             _prepare(db, path)
@@ -55,9 +55,18 @@ def connect(path: Path) -> Any:
     return db
 
 
-def _check(module: Any, path: Path) -> None:
+def reader(path: Path) -> Any:
+    """A connection that changes nothing, also of a database that this version cannot use."""
+    # Where nothing can be written there can be no index of the WAL; without a WAL none is needed.
+    frozen = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+    mode = "immutable=1" if frozen else "mode=ro"
+    uri = f"{path.absolute().as_uri()}?{mode}"
+    return sqlite_module().connect(uri, uri=True, timeout=BUSY_MS / 1000)
+
+
+def _check(path: Path) -> None:
     """Read everything without writing: a writer that closes folds the WAL into a damaged file."""
-    db = module.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+    db = reader(path)
     try:
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise corrupt(path, "its integrity check failed after a crash")
@@ -99,19 +108,32 @@ def _alone_with_leftovers(path: Path) -> bool:
     Every process holds a shared lock while it lives; who gets it exclusively is alone. A WAL that
     is left then belongs to a process that died.
     """
+    with _whether_alone(path) as is_alone:
+        wal = Path(f"{path}-wal")
+        return is_alone and wal.exists() and wal.stat().st_size > 0
+
+
+def alone(path: Path) -> bool:
+    """Whether no other process has the database open; one may come at any moment."""
+    with _whether_alone(path) as is_alone:
+        return is_alone
+
+
+@contextmanager
+def _whether_alone(path: Path) -> Iterator[bool]:
     if path not in _held:
         _held[path] = os.open(f"{path}-users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     handle = _held[path]
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        alone = False
+        is_alone = False
     else:
-        alone = True
-    wal = Path(f"{path}-wal")
-    leftovers = alone and wal.exists() and wal.stat().st_size > 0
-    fcntl.flock(handle, fcntl.LOCK_SH)
-    return leftovers
+        is_alone = True
+    try:
+        yield is_alone
+    finally:
+        fcntl.flock(handle, fcntl.LOCK_SH)
 
 
 def corrupt(path: Path, why: str) -> StoreCorrupt:

@@ -231,3 +231,50 @@ def test_init_prints_the_same_and_writes_nothing(place: Place) -> None:
     assert not place.user_file.exists()
     assert place.cli("init", "--project").code == 0
     assert (place.work / ".agentctl.toml").read_text(encoding="utf-8") == shown.out
+
+
+# --- gc and db backup ----------------------------------------------------------------------------
+
+
+def test_gc_says_what_can_go_and_takes_it_out_only_with_yes(used: Place) -> None:
+    listed, spent = used.cli("list", "--json").json, used.cli("costs", "report", "--json").json
+    kept = used.cli("gc", "--json")
+    assert kept.json["tasks"] == []  # it ended just now
+    plan = used.cli("gc", "--older-than", "0s", "--json").json
+    assert [task["id"] for task in plan["tasks"]] == [listed[0]["id"]]
+    assert not plan["done"]
+    assert used.last()["answer"] == "done"
+    assert used.cli("gc", "--older-than", "0s", "--yes").code == 0
+    assert used.last()["answer"] == "(removed)"
+    assert used.cli("list", "--json").json == listed
+    assert used.cli("costs", "report", "--json").json == spent
+    assert "taken out on" in used.cli("show", "@last").out
+    assert examined(used)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--older-than", "soon"),
+        ("--max-size", "much"),
+        ("--max-size", "-1"),
+        ("--yes", "--dry-run"),
+    ],
+)
+def test_gc_refuses_what_it_cannot_read(used: Place, words: tuple[str, ...]) -> None:
+    ran = used.cli("gc", *words)
+    assert (ran.code, ran.out) == (2, "")
+
+
+def test_a_backup_put_in_its_place_has_every_task(used: Place, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    assert used.cli("db", "backup", str(copy), "--json").json["tasks"] == 1
+    listed = used.cli("list", "--json").json
+    assert used.run("another").code == 0
+    for path in used.home.glob("agentctl.db*"):
+        path.unlink()
+    shutil.copy(copy, used.home / "agentctl.db")
+    assert used.cli("list", "--json").json == listed
+    assert used.cli("costs", "rebuild").code == 0
+    code, found = examined(used)
+    assert (code, found["books"]["level"]) == (0, "ok")
