@@ -62,7 +62,7 @@ def tasks(db: sqlite3.Connection, *, limit: int = -1, ended: bool = True) -> lis
 def of_batch(db: sqlite3.Connection, batch_id: str) -> list[TaskRow]:
     """The tasks of a batch's goals, in the order of the goals."""
     rows = db.execute(
-        f"{_TASK} WHERE parent = ? AND origin = 'batch' ORDER BY item, no", (batch_id,)
+        f"{TASK} WHERE parent = ? AND origin = 'batch' ORDER BY item, no", (batch_id,)
     )
     return [TaskRow(*row) for row in rows]
 
