@@ -162,7 +162,7 @@ class ToolDesk:
                 now_ms,
                 self._chosen.limits(),
                 task_id=call.id,
-                may=lambda inner, inner_spec: inner_refusal(state, view, inner, inner_spec),
+                may=lambda *inner: inner_refusal(state, view, *inner),
                 fence=False,
             )
         finally:

@@ -65,14 +65,26 @@ def permission(state: State, view: View, call: ToolCall, spec: ToolSpec) -> Perm
     return Permission("deny", why=DENIED["ask"])
 
 
-def inner_refusal(state: State, view: View, call: ToolCall, spec: ToolSpec) -> str:
+def inner_refusal(
+    state: State,
+    view: View,
+    call: ToolCall,
+    spec: ToolSpec,
+    instead_of: ToolCall | None = None,
+) -> str:
     """Why a call that another tool makes must not run; empty: it may.
 
-    That it was approved to make such calls at all was settled with the outer call.
+    That it was approved to make such calls at all was settled with the outer call. `instead_of` is
+    the call that this one came of, e.g. by a redirect: what the user was asked about by the same
+    rule is not asked about again.
     """
     found = permission(state, view, call, spec)
     if found.effect == "deny":
         return found.why
+    if instead_of is not None and found.effect == "ask":
+        before = ToolCall(call.id, instead_of.name, instead_of.arguments)
+        if permission(state, view, before, spec).rule == found.rule:
+            return ""
     if found.effect == "ask" and found.rule:
         return f"Denied: the rule {found.rule!r} wants this to be asked about by itself."
     return ""

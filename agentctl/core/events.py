@@ -184,7 +184,10 @@ class ToolNote(Event, frozen=True, gc=False):
     """Fact: a server of tools said something of itself: a log line, progress, that it was lost."""
 
     source: str
+    """The server; of progress the tool."""
     text: str
+    call_id: str = ""
+    """Of progress: the call that is so far."""
 
 
 class ContextPruned(Event, frozen=True, gc=False):

@@ -20,6 +20,14 @@ class ToolOutput(Struct, frozen=True):
     text: str
 
 
+class ToolProgress(Struct, frozen=True):
+    """Signal: how far a running tool is, in its server's words."""
+
+    call_id: str
+    tool: str
+    text: str
+
+
 class Waiting(Struct, frozen=True):
     """Signal: the run sleeps until a moment."""
 
@@ -36,4 +44,4 @@ class Batched(Struct, frozen=True):
     """Equal calls are made once."""
 
 
-Signal = TextDelta | ToolOutput | Waiting | Batched
+Signal = TextDelta | ToolOutput | ToolProgress | Waiting | Batched

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from agentctl.core import events as e
 from agentctl.core.events import Recorded
-from agentctl.core.live import Batched, Signal, TextDelta, ToolOutput, Waiting
+from agentctl.core.live import Batched, Signal, TextDelta, ToolOutput, ToolProgress, Waiting
 from agentctl.core.rows import TaskRow
 from agentctl.reports.limit_words import limit_name
 from agentctl.reports.text import count, usd, visible
@@ -98,7 +98,7 @@ class Progress:
         elif self._verbose and isinstance(item, Batched):
             once = "" if item.distinct == item.items else f", {item.distinct} different"
             self._line(f"{item.items} calls of {item.tool} together{once}", "dim")
-        elif self._verbose and isinstance(item, ToolOutput):
+        elif self._verbose and isinstance(item, ToolOutput | ToolProgress):
             self._line(item.text.rstrip("\n"), "dim", indent="    ")
 
     def _event(self, event: e.Event) -> None:

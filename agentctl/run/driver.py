@@ -27,14 +27,14 @@ from agentctl.core.decide import (
     decide,
 )
 from agentctl.core.guards import tool_verdict
-from agentctl.core.live import Signal, TextDelta, ToolOutput, Waiting
+from agentctl.core.live import TextDelta, Waiting
 from agentctl.core.rows import StoredOutput
-from agentctl.core.sanitize import storable
 from agentctl.core.state import ENDS, State, apply, fold
 from agentctl.core.values import Millis, ToolCall, ToolSpec
 from agentctl.errors import StoreError
 from agentctl.run import perform
 from agentctl.run.audience import Audience
+from agentctl.run.notes import Notes
 from agentctl.run.viewing import Viewer
 from agentctl.run.voice import Voice
 from agentctl.run.world import Mind, World
@@ -65,6 +65,7 @@ class Driver:
         self._sleeping = False
         self._cutting = False
         self._audience = Audience(task_id, world.listeners, world.complain)
+        self._notes = Notes(self._audience.signal, self._hold, self._commit, self._now)
         self._prices = ""
         self._refusals = 0
         self._swept_ms = world.clock.now_ms()
@@ -76,7 +77,7 @@ class Driver:
         try:
             for record in self._untold:
                 self._audience.tell(record)
-            world, hear = self.world, self._source_said
+            world, hear = self.world, self._notes.from_source
             await self._prepare(lambda: belt.open(world.complain, hear, world.redactor))
             while True:
                 if belt.is_stale and self.state.ready_to_ask:
@@ -102,6 +103,7 @@ class Driver:
         finally:
             watch.cancel()
             self._main = None  # a cut that comes late finds nothing to cut
+            self._notes.close()
             await belt.close()
             for mind in (self.world.mind("", ""), *self.world.others.values()):
                 await mind.provider.close()
@@ -121,12 +123,6 @@ class Driver:
             apply(self.state, request, self._now())
         if self._waiting:
             self._cut()
-
-    def _source_said(self, signal: Signal) -> None:
-        """Keep what a server of tools says of itself, as long as the run goes on."""
-        self._audience.signal(signal)
-        if isinstance(signal, ToolOutput) and self._main is not None:
-            self._hold(e.ToolNote(signal.call_id, storable(signal.text)))
 
     async def _prepare(self, work: Callable[[], Awaitable[None]]) -> None:
         """Wait for the tools. A pause does not."""
@@ -184,7 +180,7 @@ class Driver:
             await self.world.belt.run(
                 calls,
                 self._tool_ended,
-                self._audience.signal,
+                self._notes.from_tool,
                 self._read_stored,
                 self.world.clock.now_ms,
                 self.state.limits,
@@ -208,8 +204,11 @@ class Driver:
                 )
             )
 
-    def _inner_refused(self, call: ToolCall, spec: ToolSpec) -> str:
-        return inner_refusal(self.state, self._viewer.view(self.state, self._now()), call, spec)
+    def _inner_refused(
+        self, call: ToolCall, spec: ToolSpec, instead_of: ToolCall | None = None
+    ) -> str:
+        view = self._viewer.view(self.state, self._now())
+        return inner_refusal(self.state, view, call, spec, instead_of)
 
     def _inner_started(self, start: e.ToolStarted, spec: ToolSpec) -> str:
         """Write the intent of a call that a running tool makes, or return why it must not be."""
@@ -226,6 +225,7 @@ class Driver:
 
     def _tool_ended(self, event: e.ToolEnded, outputs: Sequence[StoredOutput]) -> None:
         """Hold the last result for the next commit; write earlier ones while others run."""
+        self._notes.ended(event.call_id)
         self._outputs.extend(outputs)
         self._hold(event)
         if self.state.started:

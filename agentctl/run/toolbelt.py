@@ -28,7 +28,7 @@ def _unwritten(start: ToolStarted, spec: ToolSpec) -> str:
     return ""
 
 
-def _allowed(call: ToolCall, spec: ToolSpec) -> str:
+def _allowed(call: ToolCall, spec: ToolSpec, instead_of: ToolCall | None = None, /) -> str:
     return ""
 
 

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from agentctl.core.backoff import wait_ms
 from agentctl.core.events import ToolEnded, ToolStarted
 from agentctl.core.fence import fenced, is_foreign
 from agentctl.core.guards.balance import price_of_tool
-from agentctl.core.live import Signal, ToolOutput
+from agentctl.core.live import Signal, ToolOutput, ToolProgress
 from agentctl.core.lookups import Lookup
 from agentctl.core.redact import Redactor
 from agentctl.core.rows import StoredOutput
@@ -41,8 +42,19 @@ DEPTH_MAX = 5
 OnEnd = Callable[[ToolEnded, Sequence[StoredOutput]], None]
 OnStart = Callable[[ToolStarted, ToolSpec], str]
 """Writes the intent of an inner call, or returns why it must not be made."""
-May = Callable[[ToolCall, ToolSpec], str]
-"""Returns why the user does not allow an inner call, or an empty string."""
+
+
+class May(Protocol):
+    """Says what the user's rules have against a call that is not the model's own."""
+
+    def __call__(
+        self, call: ToolCall, spec: ToolSpec, instead_of: ToolCall | None = None, /
+    ) -> str:
+        """Why it is not allowed, or an empty string.
+
+        It is made on behalf of another, or as what the allowed call `instead_of` turned into.
+        """
+        ...
 
 
 class Around(Struct, frozen=True, kw_only=True):
@@ -173,6 +185,13 @@ class Turn:
         inner = _Inner(self, _Parent(call, spec.parts, depth))
         live = (lambda text: all_.hear(ToolOutput(call.id, text))) if all_.watched else None
         voice = Voice(all_.redactor, live)
+
+        def progress(text: str) -> None:
+            all_.hear(ToolProgress(call.id, call.name, all_.redactor.text(storable(text))))
+
+        def may_go_on(arguments: str) -> str:
+            return all_.may(ToolCall(f"{call.id}/", call.name, arguments), spec, call)
+
         context = ToolContext(
             all_.cwd,
             call.id,
@@ -182,6 +201,8 @@ class Turn:
             key(all_.task_id, call.id),
             inner.call,
             all_.resources,
+            progress,
+            may_go_on,
         )
         try:
             return await self._outcome(call, context, timeout_ms, merged)

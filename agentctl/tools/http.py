@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import json
 import socket
 import time
 import zlib
@@ -168,6 +169,9 @@ class HttpGet(BuiltIn[HttpGetArguments]):
                 if page.status not in _REDIRECTS or not page.location:
                     return self._result(page, url, redirected=hop > 0)
                 url = url.join(page.location)
+                why = context.may_go_on(json.dumps({"url": str(url)}))
+                if why:
+                    raise ToolError(f"It redirects to {shown(str(url))}. {why}")
         except (httpx2.InvalidURL, ValueError) as error:  # a bad redirect is a plain ValueError
             raise ToolError(f"That is not a URL that can be fetched: {error}") from error
         except httpx2.HTTPError as error:

@@ -16,8 +16,6 @@ from agentctl.tools.mcp_config import Server
 if TYPE_CHECKING:
     from agentctl.tools.mcp_link import Link
 
-MAX_PROGRESS = 100
-"""Reports of progress that are passed on in one call."""
 MAX_PAGES = 5
 
 Act = Callable[["Link", dict[str, Any], ToolContext], Awaitable[ToolResult]]
@@ -43,14 +41,10 @@ def call_of(remote: str) -> Act:
     """What calls the tool of this name at the server; what it says meanwhile is passed on."""
 
     async def act(link: Link, given: dict[str, Any], context: ToolContext) -> ToolResult:
-        told = 0
 
         async def hear(progress: float, total: float | None, message: str | None) -> None:
-            nonlocal told
-            told += 1
-            if told <= MAX_PROGRESS:
-                of = f"/{total:g}" if total else ""
-                context.emit(schema.line(f"{progress:g}{of} {message or ''}".rstrip()) + "\n")
+            of = f"/{total:g}" if total else ""
+            context.progress(schema.line(f"{progress:g}{of} {message or ''}".rstrip()))
 
         raw = await link.raw(lambda it: it.call_tool(remote, given, progress_callback=hear))
         return results.of_call(raw)

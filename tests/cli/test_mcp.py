@@ -17,6 +17,7 @@ from tests.cli.parts import PATIENCE_S, Place
 
 pytest.importorskip("mcp", reason="needs the SDK: pip install 'agentctl[mcp]'")
 
+FRIENDLY = Path(__file__).parents[1] / "tools" / "mcp_friendly.py"
 HOSTILE = Path(__file__).parents[1] / "tools" / "mcp_hostile.py"
 CALL = {"calls": [{"name": "it_good", "arguments": {}}]}
 DONE = {"text": "finished"}
@@ -61,6 +62,19 @@ def test_a_run_uses_the_tools_of_a_file_and_a_server_that_fails_is_told_and_left
     assert "it_good" in ran.err
     assert "The tools of bad are left out: " in ran.err and "exit code 3" in ran.err
     assert "\x1b" not in ran.err
+
+
+def test_progress_of_a_call_is_in_the_log(place: Place) -> None:
+    place.turns({"calls": [{"name": "it_slow", "arguments": {"steps": 3}}]}, DONE)
+    friendly = {"command": sys.executable, "args": ["-W", "ignore", str(FRIENDLY)]}
+    file = written(place.work / "m.json", it=friendly)
+    assert place.cli(*run(place, "--mcp", str(file))).code == 0
+    (started,) = place.events("ToolStarted")
+    told = [note for note in place.events("ToolNote") if note.get("call_id")]
+    assert told[0] == {"source": "it_slow", "text": "0/3 step 0", "call_id": started["call_id"]}
+    assert told[-1]["text"] == "2/3 step 2"
+    shown = place.cli(*run(place, "--mcp", str(file), "-v"))
+    assert "2/3 step 2" in shown.err
 
 
 def test_a_file_that_is_wrong_stops_before_a_task_is_made(place: Place) -> None:

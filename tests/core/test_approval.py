@@ -53,6 +53,38 @@ def test_what_a_rule_allows_runs_unasked_and_the_log_names_the_rule() -> None:
     assert action.intents[0].permit == "run_shell: git status *"
 
 
+HTTP = ToolSpec("http_get", "", "{}", category="http", repeat="safe", changes=False)
+
+
+def page(url: str, call_id: str = "c1") -> ToolCall:
+    return ToolCall(call_id, "http_get", f'{{"url":"{url}"}}')
+
+
+@pytest.mark.parametrize(
+    ("given", "target", "refused"),
+    [
+        ({"deny": "http_get: b.example"}, "http://b.example/x", True),
+        ({"deny": "http_get: b.example"}, "http://c.example/x", False),
+        ({"allow": "http_get: a.example", "deny": "http_get: *.example/secret/*"},
+         "http://a.example/secret/1", True),
+        ({"ask": "http_get"}, "http://b.example/", False),  # the user has just been asked by it
+        ({"ask": "http_get: b.example"}, "http://b.example/", True),
+        ({"allow": "http_get: a.example"}, "http://b.example/", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_redirect_is_judged_as_what_it_leads_to(
+    given: dict[str, str], target: str, refused: bool, approved: bool
+) -> None:
+    call = page("http://a.example/")
+    state = wanted(call, approve="auto")
+    if approved:
+        apply(state, e.ToolApproved("c1", "http_get"), START_MS)
+    seen = view(specs={"http_get": HTTP}, rules=rules(**given), interactive=True)
+    why = inner_refusal(state, seen, page(target, "c1/"), HTTP, call)
+    assert bool(why) == refused
+
+
 def test_what_no_rule_is_for_is_left_to_approve() -> None:
     state = wanted(shell("make"))
     assert isinstance(next_of(state, interactive=True, allow="run_shell: git *"), AskUser)

@@ -30,6 +30,7 @@ class Opened:
         self.source = source
         self.said: list[str] = []
         self.heard: list[str] = []
+        self.progress: list[str] = []
         self.changes = 0
         self.tools: dict[str, Tool] = {}
 
@@ -42,7 +43,9 @@ class Opened:
     async def call(self, name: str, arguments: str = "{}") -> ToolResult:
         tool = self.tools[name]
         assert tool.check(arguments) == ""
-        context = ToolContext("/", "c1", self.heard.append, lambda _ref: None)
+        context = ToolContext(
+            "/", "c1", self.heard.append, lambda _ref: None, progress=self.progress.append
+        )
         return await tool.run(arguments, context)
 
     @property

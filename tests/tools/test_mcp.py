@@ -106,7 +106,7 @@ def test_progress_is_heard_in_the_call_and_the_log_as_lines_of_the_server(tmp_pa
     async def story(it: Opened) -> None:
         assert (await it.call("kind_slow", '{"steps": 2}')).text == "done"
         await soon(lambda: "info: at 1\n" in it.said)
-        assert it.heard == ["0/2 step 0\n", "1/2 step 1\n"]
+        assert it.progress == ["0/2 step 0", "1/2 step 1"]
 
     with_friendly(tmp_path, story)
 
@@ -214,7 +214,7 @@ def test_by_http_all_of_it_works_alike(address: str, tmp_path: Path) -> None:
             assert (await it.call("web_add", '{"a": 1, "b": 2}')).text == "3"
             assert (await it.call("web_read_resource", '{"uri": "note://x"}')).text == "about x"
             assert (await it.call("web_slow", '{"steps": 2}')).text == "done"
-            assert it.heard == ["0/2 step 0\n", "1/2 step 1\n"]
+            assert it.progress == ["0/2 step 0", "1/2 step 1"]
             await it.call("web_grow")
             await soon(lambda: it.changes)
 
