@@ -160,7 +160,8 @@ def _take_up(desk: Desk, task_id: str, seen: int, changes: Sequence[e.Event]) ->
     """Write what a resume changes. A pause that came since the log was read outlives it."""
     wanted: list[e.Event] = []
     while True:
-        result = desk.store.append(task_id, seen, [], now_ms(), intents=[*changes, *wanted])
+        moment_ms = desk.moment_ms(task_id)
+        result = desk.store.append(task_id, seen, [], moment_ms, intents=[*changes, *wanted])
         if not result.refused:
             return
         news = [record.event for record in result.recorded]

@@ -102,17 +102,23 @@ class Desk:
 
     def _request(self, row: TaskRow, event: e.Event) -> None:
         if row.status == "running":
-            self.store.append(row.id, None, [event], now_ms())
+            self.store.append(row.id, None, [event], self.moment_ms(row.id))
             if lease.owner(self.locks, row.id):
                 return
             # Its process has just stopped, perhaps without hearing it.
         held = lease.Lease(self.locks, row.id)
         try:
             if row.status != "running":
-                self.store.append(row.id, None, [event], now_ms())
+                self.store.append(row.id, None, [event], self.moment_ms(row.id))
             self._settle(row.id)
         finally:
             held.release()
+
+    def moment_ms(self, task_id: str) -> Millis:
+        """The time, but never before what the task's log says already: clocks are set back."""
+        with translated(self.store.path):
+            last_ms = queries.last_ms(self.store.connection, self.store.number(task_id))
+        return max(now_ms(), last_ms)
 
     def settle_dead(self) -> None:
         """Charge the open calls of processes that have died at their reserves.

@@ -107,7 +107,9 @@ def set_limits(
             break
         # An intent: refused if anything was written since, as another's change of another limit.
         change = e.LimitChanged(limits, storable(reason))
-        result = desk.store.append(row.id, state.seq, [], now_ms(), intents=[change])
+        result = desk.store.append(
+            row.id, state.seq, [], max(now_ms(), state.last_ms), intents=[change]
+        )
         if not result.refused:
             break
         apply_all(state, result.recorded)

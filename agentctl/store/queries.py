@@ -164,6 +164,17 @@ def pause_is_due(db: sqlite3.Connection, number: int) -> bool:
     return row is not None and row[0] == "PauseRequested"
 
 
+def last_ms(db: sqlite3.Connection, number: int) -> Millis:
+    """When the last event of a task happened."""
+    base = number << 32
+    row = db.execute(
+        "SELECT at_ms FROM events WHERE pos BETWEEN ? AND ? ORDER BY pos DESC LIMIT 1",
+        (base, base | 0xFFFFFFFF),
+    ).fetchone()
+    moment_ms: Millis = row[0]
+    return moment_ms
+
+
 def tasks_with_open_calls(db: sqlite3.Connection) -> list[str]:
     """Ids of tasks with a call that waits for its answer: running, or left so by a dead process."""
     rows = db.execute(

@@ -5,7 +5,8 @@ itself with SIGKILL: "before ModelAsked 3" or "after ToolStarted 2" (the third, 
 last event is of that kind); "signal 15 after …" sends that signal instead; "-" is never. The
 product has no hooks: its methods are wrapped here.
 
-With TEST_TERMINAL, stdin becomes the controlling terminal. Two files are written for the tests, if
+With TEST_TERMINAL, stdin becomes the controlling terminal; with TEST_CLOCK the clock can be set.
+Two files are written for the tests, if
 these variables name them: TEST_POINTS gets the name of each commit, TEST_BILL the cost of each
 answer, as the provider would bill it.
 """
@@ -17,6 +18,7 @@ import os
 import signal
 import sys
 import termios
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,20 @@ def take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
+def set_clock() -> None:
+    """Be as many seconds ahead as the file of TEST_CLOCK says at that moment."""
+    path, usual = Path(os.environ["TEST_CLOCK"]), time.time_ns
+
+    def now_ns() -> int:
+        return usual() + int(path.read_text(encoding="utf-8") or 0) * 1_000_000_000
+
+    time.time_ns = now_ns
+    time.time = lambda: now_ns() / 1e9
+
+
 if __name__ == "__main__":
+    if os.environ.get("TEST_CLOCK"):
+        set_clock()
     if os.environ.get("TEST_TERMINAL"):
         take_terminal()
     wrap_store(sys.argv.pop(1))
