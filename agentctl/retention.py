@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -27,6 +28,8 @@ from agentctl.store.opening import translated
 OLD_MS: Millis = 90 * 86_400_000
 YOUNG_MS: Millis = 86_400_000
 """For the sake of room alone nothing that ended within a day is taken out."""
+FOLDERS = ("live", "logs")
+"""Of the state home: what tasks have printed beside the database, in files with their ids."""
 FREE_SHARE = 5
 """The file is written anew when at least one part of so many is free in it."""
 
@@ -69,7 +72,10 @@ def plan(desk: Desk, now_ms: Millis, older_ms: Millis | None, max_bytes: int | N
                     owners[ref].discard(task.number)
                     output_bytes += 0 if owners[ref] else sizes.get(ref, 0)
                 left_bytes -= event_bytes + output_bytes
-                found.tasks.append(Removable(task.id, ended_ms, events, event_bytes, output_bytes))
+                file_bytes = sum(path.stat().st_size for path in _files(desk.home, task.id))
+                found.tasks.append(
+                    Removable(task.id, ended_ms, events, event_bytes, output_bytes, file_bytes)
+                )
     return found
 
 
@@ -117,9 +123,16 @@ def _remove(desk: Desk, task_id: str, now_ms: Millis) -> bool:
                 return False
             _, size_bytes = sql.size(desk.store.connection, number)
             sql.rewrite(desk.store.connection, number, husk(log, size_bytes, now_ms))
+        with translated(desk.store.path):
+            for path in _files(desk.home, task_id):
+                path.unlink(missing_ok=True)
         return True
     finally:
         held.release(forget=True)
+
+
+def _files(home: Path, task_id: str) -> list[Path]:
+    return [path for folder in FOLDERS for path in (home / folder).glob(f"{task_id}.*")]
 
 
 def _drop_orphans(desk: Desk) -> tuple[int, int]:

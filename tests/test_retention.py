@@ -170,6 +170,18 @@ def test_an_output_that_is_referred_to_at_the_last_moment_stays(
     assert stored(desk) == {"wanted"}
 
 
+def test_what_it_printed_beside_the_database_goes_too(desk: Desk) -> None:
+    for folder in ("logs", "live"):
+        (desk.home / folder).mkdir()
+        for task_id in ("a", "ab"):
+            (desk.home / folder / f"{task_id}.log").write_text("words")
+    begin(desk, "a")
+    end(desk, "a")
+    assert retention.plan(desk, LATE, OLD, None).tasks[0].file_bytes == 10
+    collect(desk)
+    assert sorted(path.name for path in desk.home.glob("l*/a*")) == ["ab.log", "ab.log"]
+
+
 def test_what_it_looked_up_is_not_given_again(desk: Desk) -> None:
     begin(desk, "a")
     act(desk, "a", "page", key="hash")

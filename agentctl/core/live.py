@@ -20,7 +20,7 @@ class ToolOutput(Struct, frozen=True):
     text: str
 
 
-class ToolProgress(Struct, frozen=True):
+class ToolProgress(Struct, frozen=True, tag=True):
     """Signal: how far a running tool is, in its server's words."""
 
     call_id: str

@@ -22,6 +22,8 @@ class Removable(Struct, frozen=True):
     event_bytes: int
     output_bytes: int
     """Of stored outputs that nobody else refers to."""
+    file_bytes: int = 0
+    """Of files beside the database."""
 
 
 class Plan(Struct):
@@ -41,7 +43,9 @@ class Plan(Struct):
     @property
     def freed_bytes(self) -> int:
         """What goes in all, about: pages are freed as a whole, and the costs stay."""
-        return self.orphan_bytes + sum(t.event_bytes + t.output_bytes for t in self.tasks)
+        return self.orphan_bytes + sum(
+            t.event_bytes + t.output_bytes + t.file_bytes for t in self.tasks
+        )
 
 
 def retention_json(plan: Plan) -> dict[str, Any]:
