@@ -112,6 +112,7 @@ def first_event(desk: Desk, order: Order) -> e.TaskCreated:
         chosen.reuse,
         chosen.sandbox(),
         order.rules,
+        profile=chosen.profile,
     )
 
 

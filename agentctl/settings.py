@@ -1,4 +1,4 @@
-"""Every setting, resolved: flag, environment, tier, project file, user file, default.
+"""Every setting, resolved: flag, environment, profile, tier, project file, user file, default.
 
 `docs/configuration.md` describes them for users; `settings_keys.KEYS` is the list. A project's
 file comes from whoever wrote the project, so before `agentctl trust` it can only make limits
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -31,7 +32,8 @@ def load(
 ) -> Settings:
     """Resolve every setting. A flag that is None was not given.
 
-    `task` holds what an existing task was begun with (account, tier); an empty text was not given.
+    `task` holds what an existing task was begun with (account, tier, profile); an empty text was
+    not given.
     Raises UsageError for a flag, ConfigError for a variable or a file; each names the place and
     what to write instead.
     """
@@ -47,8 +49,12 @@ def load(
         found.take_file(project, trusted=found.is_trusted(project))
     given = _from_environment(env) + _from_flags(flags, cwd)
     given += [(name, text, "task") for name, text in (task or {}).items() if text]
+    found.take([each for each in given if each[0] == "profile"])
+    profile = found.profile()
+    found.take_profile(profile)  # it may choose an account and a tier
     found.take([each for each in given if each[0] in ("account", "tier")])
     found.take_tier()
+    found.take_profile(profile)  # what it says itself is stronger than a tier
     found.take(given)
     return found.settings(project.path if project else None)
 
@@ -85,11 +91,7 @@ def _from_flags(flags: Mapping[str, object], cwd: Path) -> list[_Given]:
         if raw is None:
             continue
         value = read_flag(name, raw)
-        if name == "ledger":
-            value = _absolute(str(value), cwd)
-        elif name in FOLDERS and isinstance(value, tuple):
-            value = tuple(_absolute(each, cwd) for each in value)
-        found.append((name, value, "flag"))
+        found.append((name, _placed(name, value, cwd), "flag"))
     return found
 
 
@@ -102,12 +104,15 @@ class _Found:
         self.values: dict[str, object] = {}
         self.tables: settings_tables.Tables = {name: {} for name in ("prices", *LIMIT_TABLES)}
         self.tiers: dict[str, settings_tables.Tier] = {}
-        self.untrusted_tiers: dict[str, Path] = {}
+        self.profiles: dict[str, settings_tables.Profile] = {}
+        self.untrusted: dict[tuple[str, str], Path] = {}
+        """Tiers and profiles that only files which are not trusted have, by kind and name."""
         self.accounts: dict[str, settings_tables.Account] = {}
         self.rules: list[Rule] = []
         self.tools: list[str] = []
         self.mcp: list[str] = []
-        self.tier_where = ""
+        self.wheres: dict[str, str] = {}
+        """"file:line: name" of the choice of a tier or profile that a file makes."""
         self.origins = dict.fromkeys([*KEYS, *TABLES], "default")
         self.warnings: list[str] = []
 
@@ -126,10 +131,7 @@ class _Found:
         for name, raw in file.values.items():
             key = KEYS[name]
             value = file.value((name,), raw, key.read, key.instead)
-            if name == "ledger":
-                value = _absolute(str(value), file.path.parent)
-            elif name in FOLDERS:
-                value = tuple(_absolute(each, file.path.parent) for each in value)
+            value = _placed(name, value, file.path.parent)
             if not trusted and (key.weight == "trusted" or not _is_open_word(key, value)):
                 ignored.append(name)
             elif not trusted and key.weight == "tighter" and self._is_looser(key, value):
@@ -138,9 +140,10 @@ class _Found:
                 self._set(name, value, str(file.path))
                 if name == "base_url":
                     self.values["base_url_for"] = str(file.values.get("provider", ""))
-                if name == "tier":
-                    self.tier_where = file.where("tier")
+                if name in ("tier", "profile"):
+                    self.wheres[name] = file.where(name)
         tiers, accounts = settings_tables.tiers(file), settings_tables.accounts(file)
+        profiles = settings_tables.profiles(file)
         tables = settings_tables.tables(file)
         tools = settings_tables.own_tools(file)
         mcp = settings_tables.mcp_files(file)
@@ -150,6 +153,7 @@ class _Found:
         self.rules += [rule for rule in rules if trusted or rule.effect != "allow"]
         if trusted:
             self.tiers |= tiers
+            self.profiles |= profiles
             self.accounts |= accounts
             self.origins |= dict.fromkeys(file.tables, str(file.path))
             self._take_tables(tables, str(file.path))
@@ -160,7 +164,8 @@ class _Found:
         else:
             kept = {"permissions"} if all(rule.effect != "allow" for rule in rules) else set()
             ignored += [name for name in file.tables if name not in kept]
-            self.untrusted_tiers = dict.fromkeys(tiers, file.path)
+            names = [("tier", name) for name in tiers] + [("profile", name) for name in profiles]
+            self.untrusted = dict.fromkeys(names, file.path)
         self._warn(file.path, ignored, looser)
 
     def take(self, given: Iterable[_Given]) -> None:
@@ -168,18 +173,39 @@ class _Found:
         for name, value, origin in given:
             self._set(name, value, origin)
 
+    def profile(self) -> settings_tables.Profile | None:
+        """The profile that was chosen. Raises an error for one that is not there."""
+        name = self.values.get("profile")
+        if name is None:
+            return None
+        profile = self.profiles.get(str(name))
+        if profile is None:
+            raise self._unknown("profile", str(name), self.profiles)
+        return profile
+
+    def take_profile(self, profile: settings_tables.Profile | None) -> None:
+        """Take over the settings of a profile."""
+        if profile is None:
+            return
+        for name, value in profile.values.items():
+            self._set(name, _placed(name, value, profile.folder), profile.origin)
+            if name == "tier":
+                self.wheres["tier"] = f"{profile.origin} tier"
+        if "base_url" in profile.values:
+            self.values["base_url_for"] = str(profile.values.get("provider", ""))
+
     def take_tier(self) -> None:
         """Take over the limits of the tier that was chosen, by itself or with the account."""
         account = self.accounts.get(str(self.values.get("account", "default")))
         if "tier" not in self.values and account is not None and account.tier:
             self._set("tier", account.tier, account.origin)
-            self.tier_where = account.where
+            self.wheres["tier"] = account.where
         name = self.values.get("tier")
         if name is None:
             return
         tier = self.tiers.get(str(name))
         if tier is None:
-            raise self._unknown_tier(str(name))
+            raise self._unknown("tier", str(name), self.tiers)
         for key, value in tier.values.items():
             self._set(key, value, tier.origin)
         self._take_tables(tier.tables, tier.origin)
@@ -223,23 +249,28 @@ class _Found:
         for name in file.tables.get("tools", {}):
             self.origins[f"tools.{name}"] = str(file.path)
 
-    def _unknown_tier(self, name: str) -> AgentctlError:
-        origin = self.origins["tier"]
+    def _unknown(self, what: str, name: str, there: Iterable[str]) -> AgentctlError:
+        """The error of a tier or profile that is not there."""
+        origin = self.origins[what]
         kind = UsageError if origin in ("flag", "task") else ConfigError
-        where = {"flag": "--tier", "task": "The task's tier"}.get(origin, self.tier_where)
+        where = {"flag": f"--{what}", "task": f"The task's {what}"}.get(origin)
         if origin.startswith("environment "):
             where = origin.removeprefix("environment ")
-        known = f"The known ones: {', '.join(sorted(self.tiers))}." if self.tiers else ""
-        if name in self.untrusted_tiers:
-            path = self.untrusted_tiers[name]
+        names = ", ".join(sorted(there))
+        known = f"The known ones: {names}." if names else ""
+        if (what, name) in self.untrusted:
+            path = self.untrusted[what, name]
             step = f"{path} has one, but its folder is not trusted. {_trust(path)}"
         else:
+            holds = {"tier": "limits, e.g. max_cost = 1.00."}.get(
+                what, 'settings, e.g. model = "my-model".'
+            )
             step = (
                 f"{'Choose one of these, or write' if known else 'Write'} it into "
-                f"{self.user_path}: a line [tiers.{name}] and below it its limits, e.g. "
-                "max_cost = 1.00."
+                f"{self.user_path}: a line [{what}s.{name}] and below it its {holds}"
             )
-        return kind(f"{where}: there is no tier {name!r}. {known}".rstrip(), next_step=step)
+        said = f"{where or self.wheres[what]}: there is no {what} {name!r}. {known}".rstrip()
+        return kind(said, next_step=step)
 
     def _set(self, name: str, value: object, origin: str) -> None:
         self.values[KEYS[name].field] = value
@@ -287,6 +318,15 @@ def _read(key: Key, raw: object, where: str, kind: type[AgentctlError]) -> objec
         return key.read(raw)
     except ValueError as error:
         raise kind(f"{where}: {error}.", next_step=key.instead) from None
+
+
+def _placed(name: str, value: Any, folder: Path) -> object:
+    """A value of this setting, with paths absolute: relative ones belong to `folder`."""
+    if name == "ledger":
+        return _absolute(str(value), folder)
+    if name in FOLDERS and isinstance(value, tuple):
+        return tuple(_absolute(each, folder) for each in value)
+    return value
 
 
 def _absolute(path: str, folder: Path) -> str:

@@ -162,6 +162,7 @@ KEYS: dict[str, Key] = {
     ),
     "account": Key("account", quantities.name, "Write e.g. team-a.", "AGENTCTL_ACCOUNT"),
     "tier": Key("tier", quantities.name, "Write e.g. pro.", "AGENTCTL_TIER"),
+    "profile": Key("profile", quantities.name, "Write e.g. careful.", "AGENTCTL_PROFILE"),
     "lookup_ttl": Key(
         "lookup_ttl_ms",
         quantities.duration_ms,
@@ -216,6 +217,7 @@ TABLES = {
     "or url, as docs/mcp.md says.",
     "tools": 'Write files = ["tools.py"] or installed = ["NAME"] below [tools].',
     "accounts": 'Write [accounts.NAME] and below it tier = "pro".',
+    "profiles": 'Write [profiles.NAME] and below it settings, e.g. model = "my-model".',
     "tiers": "Write [tiers.NAME] and below it limits, e.g. max_cost = 1.00.",
 }
 """Every table of a file. A project's file may have none of them before it is trusted."""

@@ -1,4 +1,4 @@
-"""The tables of a settings file: prices, rates, time-outs, circuit, credits, accounts and tiers."""
+"""The tables of a settings file: prices, limits by category, accounts, tiers and profiles."""
 
 from __future__ import annotations
 
@@ -45,6 +45,15 @@ class Tier(Struct, frozen=True):
     values: dict[str, object]
     """By name of the setting."""
     tables: Tables
+    origin: str
+
+
+class Profile(Struct, frozen=True):
+    """A named set of settings."""
+
+    values: dict[str, object]
+    """By name of the setting; what is relative belongs to `folder`."""
+    folder: Path
     origin: str
 
 
@@ -143,6 +152,24 @@ def tiers(file: SettingsFile) -> dict[str, Tier]:
             if key in raw
         }
         found[name] = Tier(values, _limits(file, path, raw), f"{file.path} [tiers.{name}]")
+    return found
+
+
+def profiles(file: SettingsFile) -> dict[str, Profile]:
+    """Return the profiles of a file by name. Raises ConfigError."""
+    found = {}
+    for name, raw in _named(file, "profiles"):
+        path = ("profiles", name)
+        values = {}
+        for key, value in raw.items():
+            if key not in KEYS or key == "profile":
+                raise ConfigError(
+                    f"{file.where(*path, key)}: a profile has no such setting.",
+                    next_step=closest(key, [each for each in KEYS if each != "profile"]),
+                )
+            values[key] = file.value((*path, key), value, KEYS[key].read, KEYS[key].instead)
+        origin = f"{file.path} [profiles.{name}]"
+        found[name] = Profile(values, file.path.parent, origin)
     return found
 
 

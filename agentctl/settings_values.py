@@ -85,6 +85,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     account: str = "default"
     tier: str = ""
     """The tier that was chosen; its limits are already in the other fields."""
+    profile: str = ""
+    """The profile that was chosen; its settings are already in the other fields."""
     calls_per_minute: dict[str, int | None] = {}
     """By category, where it differs from the default."""
     timeouts_ms: dict[str, Millis] = {}

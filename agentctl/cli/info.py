@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from agentctl.cli import options as o
 from agentctl.cli.output import say, say_json, tell
 from agentctl.reports.text import usd
 
@@ -13,6 +14,7 @@ Folder = Annotated[str, typer.Argument(metavar="[DIR]", help="Default: this fold
 
 
 def info(
+    profile: o.Profile = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Print every setting with where it came from, and every path. E.g.: agentctl info"""
@@ -22,7 +24,7 @@ def info(
     from agentctl.settings_keys import KEYS
     from agentctl.store.opening import sqlite_module
 
-    chosen = settings.load({}, env=os.environ, cwd=settings.here())
+    chosen = settings.load({"profile": profile}, env=os.environ, cwd=settings.here())
     values = {
         name: {"value": getattr(chosen, key.field), "from": chosen.origins.get(name, "default")}
         for name, key in KEYS.items()

@@ -29,6 +29,7 @@ CHOICES = (
     "fallback",
     "account",
     "tier",
+    "profile",
     "context",
     "system",
     "approve",
@@ -88,6 +89,7 @@ Account = Annotated[
     str | None, typer.Option(metavar="NAME", help="Whose calls and credits these are.")
 ]
 Tier = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set of limits.")]
+Profile = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set of settings.")]
 Cwd = Annotated[
     str | None, typer.Option(metavar="DIR", help="The workspace; default: this folder.")
 ]

@@ -32,6 +32,7 @@ def run(
     wait_in_place: o.WaitInPlace = None,
     account: o.Account = None,
     tier: o.Tier = None,
+    profile: o.Profile = None,
     cwd: o.Cwd = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="A name to find the task by.")] = "",
     context: o.Context = None,

@@ -139,7 +139,7 @@ def _resume(desk: Desk, task_id: str, screen: Screen, changes: Mapping[str, Any]
     row = desk.find(task_id)
     created = fold(desk.store.read(task_id)[:1]).created
     place = Path(row.cwd) if Path(row.cwd).is_dir() else settings.here()
-    begun = {"account": row.account, "tier": created.tier}
+    begun = {"account": row.account, "tier": created.tier, "profile": created.profile}
     flags = {name: changes.get(name) for name in ("context", "sandbox")}
     chosen = settings.load(flags, env=os.environ, cwd=place, task=begun)
     if flags["context"]:

@@ -64,6 +64,8 @@ class TaskCreated(Event, frozen=True, gc=False):
     """That other task, or the batch."""
     item: int = 0
     """Its number in the batch, from 1."""
+    profile: str = ""
+    """The named set of settings that was chosen, if one was."""
 
 
 class ModelAsked(Event, frozen=True, gc=False):
