@@ -16,6 +16,7 @@ from agentctl import mcp_servers, own_tools, registry, secrets, signals
 from agentctl.assembly import (
     Counters,
     SystemClock,
+    chosen_of,
     confinement,
     context,
     fallback_minds,
@@ -220,10 +221,11 @@ def _world(desk: Desk, state: State, run: Run) -> World:
     approve = run.approve or state.approve
     has_servers = bool(mcp_servers.kept(created.options) if run.mcp is None else run.mcp)
     made = tools(approve, sandbox, brought, more_later=has_servers)
+    made = chosen_of(made, created.only)
     sources = mcp_servers.sources(created, run.mcp, desk.home, sandbox, approve, run.complain)
     belt = Toolbelt(
         made, created.cwd, sources,
-        max_concurrent=run.max_concurrent, concurrency=run.concurrency,
+        max_concurrent=run.max_concurrent, concurrency=run.concurrency, only=created.only,
     )  # fmt: skip
     own = options_of(options, name)
     first = mind(name, model, limits, own, run.prices, counters=counters)

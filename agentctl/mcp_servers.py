@@ -113,6 +113,16 @@ def words_of(made: Sequence[ToolSource]) -> dict[str, object]:
     }
 
 
+def globs(chosen: Sequence[str], home: Path) -> list[str]:
+    """What the names of their tools look like. Raises ConfigError for a file that is wrong."""
+    found = servers(chosen, home, lambda _line: None)
+    if not found:
+        return []
+    from agentctl.tools.mcp_config import prefix  # here, because most runs have no servers
+
+    return [f"{prefix(server.name)}_*" for _, server in found]
+
+
 def may_have(source: ToolSource, name: str) -> bool:
     """Whether a tool of this name can be one of this server."""
     from agentctl.tools.mcp_config import prefix  # here, because most runs have no servers

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from agentctl import mcp_servers, own_tools, registry, secrets, settings
+from agentctl import agents, mcp_servers, own_tools, registry, secrets, settings
+from agentctl.agents import Agent
 from agentctl.assembly import (
     choose_provider,
     confinement,
@@ -31,6 +34,7 @@ from agentctl.core.values import (
 )
 from agentctl.errors import NotEnoughCredits, UsageError
 from agentctl.rules import read_rules
+from agentctl.settings_tables import Profile
 from agentctl.store.lease import Lease
 
 SYSTEM_PROMPT = """\
@@ -62,6 +66,24 @@ class Order(Struct, frozen=True, kw_only=True):
     """Own tools besides those of the settings, as entries of `own_tools`."""
     mcp: tuple[str, ...] = ()
     """The same of MCP servers, as entries of `mcp_servers`."""
+    agent: Agent | None = None
+    """Whose prompt and tools the task has; what it says of settings is in these already."""
+
+
+def chosen(
+    flags: Mapping[str, object], cwd: Path, agent: str = ""
+) -> tuple[settings.Settings, Agent | None]:
+    """The settings in force, and the agent of this name, in this workspace.
+
+    Raises UsageError and ConfigError.
+    """
+    if not agent:
+        return settings.load(flags, env=os.environ, cwd=cwd), None
+    found = agents.find(agent, cwd, os.environ)
+    layer = Profile(found.made.values, found.folder, str(found.made.path), found.trusted)
+    resolved = settings.load(flags, env=os.environ, cwd=cwd, agent=layer)
+    notes = [f"{found.made.path}:{note.line}: {note.text}." for note in found.made.notes]
+    return replace(resolved, warnings=[*resolved.warnings, *notes]), found
 
 
 def create(desk: Desk, order: Order) -> str:
@@ -81,7 +103,7 @@ def first_event(desk: Desk, order: Order) -> e.TaskCreated:
     policy = chosen.context()
     registry.context_policy(policy.name)  # it must be there
     own = options_of(options, name)
-    provider = make_provider(name, chosen.model, own)
+    provider = make_provider(name, _model(chosen, name), own)
     pricer_of(provider, limits, own, chosen.prices)
     fallback_minds(chosen.fallbacks, limits, options, chosen.prices, desk.store.answered)
     make_relevance(chosen.embedder, policy, limits, options, chosen.prices)
@@ -97,7 +119,7 @@ def first_event(desk: Desk, order: Order) -> e.TaskCreated:
     redact = secrets.redactor(os.environ).text
     return e.TaskCreated(
         redact(storable(order.goal)),
-        redact(_system(chosen, order.cwd)),
+        redact(_system(order)),
         name,
         provider.model,
         str(order.cwd),
@@ -113,6 +135,8 @@ def first_event(desk: Desk, order: Order) -> e.TaskCreated:
         chosen.sandbox(),
         order.rules,
         profile=chosen.profile,
+        agent=order.agent.name if order.agent else "",
+        only=order.agent.made.tools if order.agent else None,
     )
 
 
@@ -129,11 +153,20 @@ def write(desk: Desk, event: e.TaskCreated) -> str:
         held.release()  # another process was quicker
 
 
-def _system(chosen: settings.Settings, cwd: Path) -> str:
-    """The prompt that no request is without: ours, the user's words, the project's rules."""
-    rules = read_rules(cwd) if chosen.rules else ""
-    own = f"{SYSTEM_PROMPT}\n{chosen.system}".strip()
-    return f"{own}\n\n{rules}" if rules else own
+def _system(order: Order) -> str:
+    """The prompt that no request is without: ours, the user's words, the agent's, the project's."""
+    parts = [f"{SYSTEM_PROMPT}\n{order.settings.system}".strip()]
+    if order.agent is not None and order.agent.made.prompt:
+        parts.append(f"You work as the agent {order.agent.name}:\n{order.agent.made.prompt}")
+    if order.settings.rules:
+        parts.append(read_rules(order.cwd))
+    return "\n\n".join(filter(None, parts))
+
+
+def _model(chosen: settings.Settings, provider: str) -> str:
+    """The model by its full name; a short name of another provider's model chooses none."""
+    home, full = registry.MODEL_ALIASES.get(chosen.model, (provider, chosen.model))
+    return full if home == provider else ""
 
 
 def _options(order: Order, provider: str) -> dict[str, str]:

@@ -21,6 +21,13 @@ PROVIDERS: dict[str, str] = {
     "scripted": "agentctl.providers.scripted:Scripted",
 }
 
+MODEL_ALIASES: dict[str, tuple[str, str]] = {
+    "opus": ("anthropic", "claude-opus-5-5"),
+    "sonnet": ("anthropic", "claude-sonnet-5-5"),
+    "haiku": ("anthropic", "claude-haiku-5-5"),
+}
+"""Short names that definitions of agents use, and the provider and model that they mean."""
+
 EMBEDDERS: dict[str, str] = {
     "openai": "agentctl.providers.embed_openai:OpenAIEmbedder",
     "ollama": "agentctl.providers.embed_ollama:OllamaEmbedder",

@@ -22,8 +22,8 @@ def read_rules(cwd: Path) -> str:
     out of the repository is not followed: it could be put there to have a file of the user sent
     to a model. Raises UsageError for what cannot be read.
     """
-    root = _root(cwd)
-    folders = [folder for folder in (cwd, *cwd.parents) if folder.is_relative_to(root)]
+    folders = places(cwd)
+    root = folders[-1]
     parts, left = [], BYTES_MAX
     for folder in reversed(folders):
         path = folder / FILE
@@ -32,6 +32,12 @@ def read_rules(cwd: Path) -> str:
             parts.append(f"{HEAD.format(path.relative_to(root))}\n{text}")
             left -= len(text.encode())
     return "\n\n".join(parts)
+
+
+def places(cwd: Path) -> list[Path]:
+    """The workspace and the folders above it within its repository, whose word counts here."""
+    root = _root(cwd)
+    return [folder for folder in (cwd, *cwd.parents) if folder.is_relative_to(root)]
 
 
 def _root(cwd: Path) -> Path:

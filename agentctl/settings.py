@@ -1,4 +1,4 @@
-"""Every setting, resolved: flag, environment, profile, tier, project file, user file, default.
+"""Every setting, resolved: flag, environment, agent, profile, tier, project and user file, default.
 
 `docs/configuration.md` describes them for users; `settings_keys.KEYS` is the list. A project's
 file comes from whoever wrote the project, so before `agentctl trust` it can only make limits
@@ -29,8 +29,9 @@ def load(
     env: Mapping[str, str],
     cwd: Path,
     task: Mapping[str, str] | None = None,
+    agent: settings_tables.Profile | None = None,
 ) -> Settings:
-    """Resolve every setting. A flag that is None was not given.
+    """Resolve every setting. A flag that is None was not given. `agent` has those of an agent.
 
     `task` holds what an existing task was begun with (account, tier, profile); an empty text was
     not given.
@@ -55,7 +56,9 @@ def load(
     found.take([each for each in given if each[0] in ("account", "tier")])
     found.take_tier()
     found.take_profile(profile)  # what it says itself is stronger than a tier
+    found.take_profile(agent)
     found.take(given)
+    found.agree(agent)
     return found.settings(project.path if project else None)
 
 
@@ -132,10 +135,8 @@ class _Found:
             key = KEYS[name]
             value = file.value((name,), raw, key.read, key.instead)
             value = _placed(name, value, file.path.parent)
-            if not trusted and (key.weight == "trusted" or not _is_open_word(key, value)):
-                ignored.append(name)
-            elif not trusted and key.weight == "tighter" and self._is_looser(key, value):
-                looser.append(name)
+            if not trusted and self._is_refused(key, value):
+                (looser if key.weight == "tighter" else ignored).append(name)
             else:
                 self._set(name, value, str(file.path))
                 if name == "base_url":
@@ -166,7 +167,7 @@ class _Found:
             ignored += [name for name in file.tables if name not in kept]
             names = [("tier", name) for name in tiers] + [("profile", name) for name in profiles]
             self.untrusted = dict.fromkeys(names, file.path)
-        self._warn(file.path, ignored, looser)
+        self._warn(str(file.path), file.path.parent, ignored, looser)
 
     def take(self, given: Iterable[_Given]) -> None:
         """Take over variables or flags."""
@@ -184,15 +185,29 @@ class _Found:
         return profile
 
     def take_profile(self, profile: settings_tables.Profile | None) -> None:
-        """Take over the settings of a profile."""
+        """Take over the settings of a profile or an agent; say what may not be."""
         if profile is None:
             return
+        ignored: list[str] = []
+        looser: list[str] = []
         for name, value in profile.values.items():
+            if not profile.trusted and self._is_refused(KEYS[name], value):
+                (looser if KEYS[name].weight == "tighter" else ignored).append(name)
+                continue
             self._set(name, _placed(name, value, profile.folder), profile.origin)
             if name == "tier":
                 self.wheres["tier"] = f"{profile.origin} tier"
         if "base_url" in profile.values:
             self.values["base_url_for"] = str(profile.values.get("provider", ""))
+
+        self._warn(profile.origin, profile.folder, ignored, looser)
+
+    def agree(self, agent: settings_tables.Profile | None) -> None:
+        """Leave out the model of an agent whose provider is not the one that was chosen."""
+        if agent is None or self.origins["model"] != agent.origin or "provider" not in agent.values:
+            return
+        if self.values.get("provider") != agent.values["provider"]:
+            self.values["model"], self.origins["model"] = "", "default"
 
     def take_tier(self) -> None:
         """Take over the limits of the tier that was chosen, by itself or with the account."""
@@ -260,7 +275,7 @@ class _Found:
         known = f"The known ones: {names}." if names else ""
         if (what, name) in self.untrusted:
             path = self.untrusted[what, name]
-            step = f"{path} has one, but its folder is not trusted. {_trust(path)}"
+            step = f"{path} has one, but its folder is not trusted. {_trust(path.parent)}"
         else:
             holds = {"tier": "limits, e.g. max_cost = 1.00."}.get(
                 what, 'settings, e.g. model = "my-model".'
@@ -276,6 +291,12 @@ class _Found:
         self.values[KEYS[name].field] = value
         self.origins[name] = origin
 
+    def _is_refused(self, key: Key, value: object) -> bool:
+        """Whether somebody who is not trusted may not set this."""
+        if key.weight == "trusted" or not _is_open_word(key, value):
+            return True
+        return key.weight == "tighter" and self._is_looser(key, value)
+
     def _is_looser(self, key: Key, value: object) -> bool:
         current = self.values.get(key.field, _DEFAULTS[key.field])
         if isinstance(value, str) and isinstance(current, str):
@@ -284,7 +305,7 @@ class _Found:
             return False
         return not (isinstance(value, int) and isinstance(current, int) and value <= current)
 
-    def _warn(self, path: Path, ignored: list[str], looser: list[str]) -> None:
+    def _warn(self, where: str, folder: Path, ignored: list[str], looser: list[str]) -> None:
         if not ignored and not looser:
             return
         parts = []
@@ -292,17 +313,17 @@ class _Found:
             parts.append(f"{', '.join(ignored)}: not used, because the folder is not trusted")
         if looser:
             parts.append(f"{', '.join(looser)}: not used, because a limit is looser than yours")
-        self.warnings.append(f"{path}: {'; '.join(parts)}. {_trust(path)}")
+        self.warnings.append(f"{where}: {'; '.join(parts)}. {_trust(folder)}")
 
 
 def _is_open_word(key: Key, value: object) -> bool:
     return not key.open_words or value in key.open_words
 
 
-def _trust(path: Path) -> str:
+def _trust(folder: Path) -> str:
     import shlex  # here, because there is rarely something to quote
 
-    return f"To allow it: agentctl trust {shlex.quote(str(path.parent))}"
+    return f"To allow it: agentctl trust {shlex.quote(str(folder))}"
 
 
 _DEFAULTS = msgspec.structs.asdict(Settings())

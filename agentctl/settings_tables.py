@@ -49,12 +49,13 @@ class Tier(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """A named set of settings."""
+    """A named set of settings, or those of an agent."""
 
-    values: dict[str, object]
+    values: Mapping[str, object]
     """By name of the setting; what is relative belongs to `folder`."""
     folder: Path
     origin: str
+    trusted: bool = True
 
 
 class Account(Struct, frozen=True):

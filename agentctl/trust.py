@@ -17,6 +17,10 @@ from agentctl.errors import StoreError, UsageError
 
 PROJECT_FILE = ".agentctl.toml"
 MAX_BYTES = 1_000_000
+AGENT_FOLDERS = (".agents", ".claude/agents")
+"""Where a project keeps definitions of agents: files *.md."""
+AGENTS_MAX = 200
+"""So many files of one folder are looked at."""
 MARK = "project:"
 """Before the path of a further file that a project names: see `trusted_file`."""
 
@@ -58,30 +62,38 @@ def trusted_file(home: Path, path: Path, data: bytes) -> bool:
     return _read(home).folders.get(str(path.resolve())) == digest(data)
 
 
-def trust(home: Path, folder: Path) -> Path:
-    """Trust a folder's settings file as it is now; return the file. Durable when it returns.
+def trust(home: Path, folder: Path) -> list[Path]:
+    """Trust a folder's settings file as it is now. Durable when it returns.
 
-    The files of tools and MCP servers that it names are trusted as they are now, too.
+    The files of tools and MCP servers that it names, and the folder's definitions of agents, are
+    trusted as they are now, too. Returns all that is trusted, the settings file first.
     """
     folder = folder.resolve()
-    data = _project_bytes(folder)
-    found = {str(folder): digest(data)}
-    for path in _named(folder, data):
+    agents = agent_files(folder)
+    settings = folder / PROJECT_FILE
+    named: list[Path] = []
+    found: dict[str, str] = {}
+    if settings.is_file() or not agents:
+        data = _project_bytes(folder)
+        found[str(folder)] = digest(data)
+        named = [settings, *_named(folder, data)]
+    for path in (*named[1:], *agents):
         found[str(path.resolve())] = digest(path.read_bytes())
 
     def change(folders: dict[str, str]) -> None:
         folders.update(found)
 
     _change(home, change)
-    return folder / PROJECT_FILE
+    return [*named, *agents]
 
 
 def untrust(home: Path, folder: Path) -> bool:
     """Take the trust back; return whether there was any."""
-    was = str(folder.resolve()) in _read(home).folders
+    place = folder.resolve()
+    agents = {str(path.resolve()) for path in agent_files(place)}
+    was = bool({str(place), *agents} & _read(home).folders.keys())
 
     def change(folders: dict[str, str]) -> None:
-        place = folder.resolve()
         folders.pop(str(place), None)
         for path in [Path(each) for each in folders]:
             if path.is_relative_to(place) and path.is_file():
@@ -98,6 +110,19 @@ def place_of(path: Path) -> str:
 
     places = (place for place in path.parents if (place / PROJECT_FILE).exists())
     return shlex.quote(str(next(places, path.parent)))
+
+
+def agent_files(folder: Path) -> list[Path]:
+    """The files in a folder that may define agents. None that a link leads to elsewhere."""
+    found: list[Path] = []
+    root = folder.resolve()
+    for name in AGENT_FOLDERS:
+        try:
+            paths = sorted((folder / name).glob("*.md"))[:AGENTS_MAX]
+            found += [p for p in paths if p.is_file() and p.resolve().is_relative_to(root)]
+        except OSError:
+            continue  # we may not look there
+    return [path for path in found if path.stat().st_size <= MAX_BYTES]
 
 
 def _named(folder: Path, data: bytes) -> list[Path]:

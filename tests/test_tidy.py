@@ -41,6 +41,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings_words": set(),
     "settings_template": {"atomic", "errors", "quantities"}
     | {"settings_keys", "settings_values", "settings_words"},
+    "agent_words": {"core", "registry", "tools"},
+    "agent_files": {"agent_words", "core", "quantities", "registry", "settings_keys"},
+    "agents": {"agent_files", "errors", "paths", "rules", "trust"},
+    "agent_lines": {"agent_words", "agents", "mcp_servers", "own_tools", "paths", "reports"}
+    | {"settings", "settings_keys"},
     "task_lists": set(),
     "mcp_servers": BASE | {"task_lists", "tools", "trust"},
     "own_tools": {"errors", "paths", "ports", "registry", "task_lists", "tools", "trust"},
@@ -60,9 +65,9 @@ MAY_IMPORT["assembly"] |= {"own_tools", "providers", "registry", "run", "store"}
 MAY_IMPORT["tool_desk"] = BASE | {"assembly", "control", "own_tools", "reports", "run"}
 MAY_IMPORT["tool_desk"] |= {"mcp_servers", "secrets", "settings", "store"}
 MAY_IMPORT["orders"] = BASE | {"assembly", "control", "mcp_servers", "own_tools", "registry"}
-MAY_IMPORT["orders"] |= {"rules", "secrets", "settings", "store"}
 MAY_IMPORT["checkup"] = BASE | {"__init__", "assembly", "books", "control", "counting", "paths"}
 MAY_IMPORT["checkup"] |= {"pricing", "ranks", "registry", "reports", "settings", "store", "tools"}
+MAY_IMPORT["orders"] |= {"agents", "rules", "secrets", "settings", "settings_tables", "store"}
 MAY_IMPORT["app"] = {*MAY_IMPORT, "app"} - {"providers", "tools", "reports", "cost_lines"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT} - {"providers", "tools", "run"}
 CORE_IMPORTS = {"__future__", "collections.abc", "hashlib", "math", "msgspec", "typing"}

@@ -85,7 +85,7 @@ def test_tighter_is_measured_against_the_users_own_file(place):
 
 def test_a_trusted_project_may_set_everything_until_its_file_changes(place):
     place.project_file.write_text(LOOSER + REACHING)
-    assert place.trust() == place.project_file
+    assert place.trust() == [place.project_file]
     settings = place.load()
     assert settings.warnings == []
     assert settings.max_cost_micros == 5_000_000

@@ -41,6 +41,9 @@ COMMANDS: dict[str, str] = {
     "tokens fetch": "tokens:fetch",
     "permissions list": "permissions:list_rules",
     "permissions revoke": "permissions:revoke",
+    "agents list": "agents:list_agents",
+    "agents show": "agents:show_agent",
+    "agents check": "agents:check_agents",
     "tools list": "tools:list_tools",
     "tools show": "tools:show_tool",
     "tools call": "tools:call_tool",
@@ -61,6 +64,7 @@ GROUPS = {
     "permissions": "What calls of tools may do, and answers that were stored.",
     "tokens": "How many tokens a text is.",
     "db": "The database.",
+    "agents": "Definitions that a run here could work by.",
     "tools": "The tools that a run here would have.",
 }
 DEFAULTS = {"limits": "show", "credits": "show", "permissions": "list"}

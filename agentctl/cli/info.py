@@ -60,15 +60,15 @@ def _shown(field: str, value: object) -> str:
 
 
 def trust(folder: Folder = ".") -> None:
-    """Let this folder's .agentctl.toml choose endpoints and approvals. E.g.: agentctl trust ."""
+    """Let a folder's settings and agents choose endpoints and approvals. E.g.: agentctl trust ."""
     import os  # these, because --help needs none of them
     from pathlib import Path
 
     from agentctl import trust as trusting
     from agentctl.paths import state_home
 
-    path = trusting.trust(Path(state_home(os.environ)), Path(folder))
-    tell(f"Trusted: {path}. When it changes, or tools or servers that it names, trust it anew.")
+    paths = trusting.trust(Path(state_home(os.environ)), Path(folder))
+    tell(f"Trusted: {', '.join(map(str, paths))}. When one of them changes, trust it anew.")
 
 
 def untrust(folder: Folder = ".") -> None:

@@ -90,6 +90,9 @@ Account = Annotated[
 ]
 Tier = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set of limits.")]
 Profile = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set of settings.")]
+Agent = Annotated[
+    str, typer.Option(metavar="NAME", help="Work by this definition: see agentctl agents list.")
+]
 Cwd = Annotated[
     str | None, typer.Option(metavar="DIR", help="The workspace; default: this folder.")
 ]

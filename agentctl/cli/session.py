@@ -42,6 +42,7 @@ def run_goal(
     file: str | None,
     cwd: str | None,
     name: str,
+    agent: str,
     script: str | None,
     tools: Sequence[str],
     mcp: Sequence[str],
@@ -52,9 +53,9 @@ def run_goal(
 ) -> int:
     """Create a task and drive it, or only say what it may cost; return the exit code."""
     folder = workspace(cwd)
-    chosen = settings.load(flags, env=os.environ, cwd=folder)
+    chosen, found = orders.chosen(flags, folder, agent)
     if script and not chosen.provider:
-        chosen = settings.load({**flags, "provider": "scripted"}, env=os.environ, cwd=folder)
+        chosen, found = orders.chosen({**flags, "provider": "scripted"}, folder, agent)
     for warning in chosen.warnings:
         tell(f"Note: {warning}")
     if estimate:
@@ -70,6 +71,7 @@ def run_goal(
         tools=own_tools.entries(tools, settings.here()),
         mcp=mcp_servers.entries(mcp, settings.here()),
         rules=_rules(rules),
+        agent=found,
     )
     _check_output(screen)
     with Desk() as desk:

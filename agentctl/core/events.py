@@ -66,6 +66,10 @@ class TaskCreated(Event, frozen=True, gc=False):
     """Its number in the batch, from 1."""
     profile: str = ""
     """The named set of settings that was chosen, if one was."""
+    agent: str = ""
+    """The definition that it works by, if one was chosen; its prompt is part of `system`."""
+    only: tuple[str, ...] | None = None
+    """The tools that it has, by name or glob; `!` takes away what follows. None: all."""
 
 
 class ModelAsked(Event, frozen=True, gc=False):

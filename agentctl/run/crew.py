@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from agentctl.core.only import offered
 from agentctl.core.values import Repeat, ToolSpec
 from agentctl.errors import AgentctlError
 from agentctl.ports import LivingTool, Resources, Tool, ToolSource
@@ -38,8 +39,14 @@ def _nothing(line: str) -> None:
 class Crew:
     """The tools by name, in the order in which the model is told of them."""
 
-    def __init__(self, tools: Sequence[Tool], sources: Sequence[ToolSource]) -> None:
-        """Only `tools` are there before `open`."""
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        sources: Sequence[ToolSource],
+        only: Sequence[str] | None = None,
+    ) -> None:
+        """Only `tools` are there before `open`; of those of sources `only` these are taken."""
+        self._only = only
         self._given = sorted(tools, key=lambda tool: _ORDER.get(tool.spec.origin, 2))
         self._sources = sorted(sources, key=lambda source: source.name)
         self._from: dict[str, Sequence[Tool]] = {}
@@ -123,7 +130,7 @@ class Crew:
         if tools is None:
             await self._ended(name, source.close)
         else:
-            self._from[name] = tools
+            self._from[name] = self._taken(tools)
 
     async def _list(self, source: ToolSource) -> None:
         if source.name not in self._from:
@@ -132,7 +139,12 @@ class Crew:
             f"The tools of {source.name} stay as they were", LIST_S, source.tools
         )
         if tools is not None:
-            self._from[source.name] = tools
+            self._from[source.name] = self._taken(tools)
+
+    def _taken(self, tools: Sequence[Tool]) -> list[Tool]:
+        """Of a source's tools those that the task has, or that others of it are made of."""
+        parts = {part for tool in self._given for part in tool.spec.parts}
+        return [t for t in tools if offered(self._only, t.spec.name) or t.spec.name in parts]
 
     async def _take_in(self) -> None:
         """Start what is new, end what is gone, then name all tools at once."""

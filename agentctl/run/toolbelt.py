@@ -47,14 +47,15 @@ class Toolbelt:
         *,
         max_concurrent: int = MAX_CONCURRENT,
         concurrency: Mapping[str, int | None] | None = None,
+        only: Sequence[str] | None = None,
     ) -> None:
         """Tools work in `cwd`, the workspace; those of `sources` are there after `open`.
 
         At most `max_concurrent` calls run at once, and of a category as many as it has in
-        `concurrency`, unless that is None.
+        `concurrency`, unless that is None. Of what sources bring, `only` these names are taken.
         """
         self._cwd = cwd
-        self._crew = Crew(tools, sources)
+        self._crew = Crew(tools, sources, only)
         caps = {name: cap for name, cap in (concurrency or {}).items() if cap is not None}
         self._places = Places(max_concurrent, caps)
         self._resources = SharedResources()
