@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from agentctl import mcp_servers, own_tools, registry, secrets, signals
+from agentctl import mcp_servers, own_tools, registry, schemas, secrets, signals
 from agentctl.assembly import (
     Counters,
     SystemClock,
@@ -254,6 +254,7 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         redactor=redactor,
         rules=_rules(desk, created, run),
         enforced=confinement(made, created.cwd),
+        misfit=schemas.checker(created.schema) if created.schema else None,
         relevance=make_relevance(run.embedder, policy, limits, options, run.prices, redactor.text),
     )
 

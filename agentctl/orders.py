@@ -47,6 +47,10 @@ step, and stop when it is reached. Files are relative to the workspace, the curr
 - When you are done, answer with the result itself, in a few sentences. If you cannot reach the \
 goal, say what is missing."""
 
+SCHEMA_PROMPT = """\
+Your final answer must be JSON and nothing else: no words before or after it, no code fence. It \
+must fit this JSON Schema:"""
+
 EPOCH_S = 1_735_689_600
 """2025-01-01 UTC: ids count from here, so that six characters last for 34 years."""
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -68,6 +72,8 @@ class Order(Struct, frozen=True, kw_only=True):
     """The same of MCP servers, as entries of `mcp_servers`."""
     agent: Agent | None = None
     """Whose prompt and tools the task has; what it says of settings is in these already."""
+    schema: str = ""
+    """JSON Schema that the answer must fit, as `schemas.read` gives it."""
 
 
 def chosen(
@@ -137,6 +143,7 @@ def first_event(desk: Desk, order: Order) -> e.TaskCreated:
         profile=chosen.profile,
         agent=order.agent.name if order.agent else "",
         only=order.agent.made.tools if order.agent else None,
+        schema=redact(order.schema),
     )
 
 
@@ -160,6 +167,8 @@ def _system(order: Order) -> str:
         parts.append(f"You work as the agent {order.agent.name}:\n{order.agent.made.prompt}")
     if order.settings.rules:
         parts.append(read_rules(order.cwd))
+    if order.schema:
+        parts.append(f"{SCHEMA_PROMPT}\n{order.schema}")
     return "\n\n".join(filter(None, parts))
 
 

@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agents": {"agent_files", "errors", "paths", "rules", "trust"},
     "agent_lines": {"agent_words", "agents", "mcp_servers", "own_tools", "paths", "reports"}
     | {"settings", "settings_keys"},
+    "schemas": {"errors"},
     "task_lists": set(),
     "mcp_servers": BASE | {"task_lists", "tools", "trust"},
     "own_tools": {"errors", "paths", "ports", "registry", "task_lists", "tools", "trust"},

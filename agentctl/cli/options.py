@@ -93,6 +93,10 @@ Profile = Annotated[str | None, typer.Option(metavar="NAME", help="A configured 
 Agent = Annotated[
     str, typer.Option(metavar="NAME", help="Work by this definition: see agentctl agents list.")
 ]
+Schema = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="JSON Schema that the answer must fit; it is then JSON."),
+]
 Cwd = Annotated[
     str | None, typer.Option(metavar="DIR", help="The workspace; default: this folder.")
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from agentctl import app, mcp_servers, orders, own_tools, settings, signals
+from agentctl import app, mcp_servers, orders, own_tools, schemas, settings, signals
 from agentctl.cli.approval import ask_user, can_ask
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
@@ -18,7 +18,7 @@ from agentctl.cli.output import console, paragraphs, say, say_json, tell
 from agentctl.cli.tokens import ratio
 from agentctl.control import Desk
 from agentctl.core.permissions import parse_rule
-from agentctl.core.state import fold
+from agentctl.core.state import State, fold
 from agentctl.core.values import Effect, Rule
 from agentctl.errors import EXIT_CODES, AgentctlError, NotResumable, TaskBusy, UsageError
 from agentctl.listeners.jsonl import JsonLines
@@ -43,6 +43,7 @@ def run_goal(
     cwd: str | None,
     name: str,
     agent: str,
+    schema: str | None,
     script: str | None,
     tools: Sequence[str],
     mcp: Sequence[str],
@@ -72,6 +73,7 @@ def run_goal(
         mcp=mcp_servers.entries(mcp, settings.here()),
         rules=_rules(rules),
         agent=found,
+        schema=schemas.read(settings.here() / Path(schema).expanduser()) if schema else "",
     )
     _check_output(screen)
     with Desk() as desk:
@@ -241,6 +243,7 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
                 "outcome": state.status,
                 "exit_code": ended.exit_code,
                 "answer": answer,
+                "data": _data(state, answer),
                 "steps": state.steps,
                 "cost_micros": state.spent_micros,
                 "unpriced_calls": state.unpriced,
@@ -257,12 +260,19 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
     if state.status == "done" and not screen.output:
         # On a terminal the answer has just been streamed; it need not stand there twice.
         streamed = progress is not None and progress.terminal and sys.stdout.isatty()
-        if not streamed:
+        if not streamed or state.created.schema:
             say(answer)
     if state.refused and screen.quiet:  # else its words have been shown as they came
         tell(state.answer)
     if not (screen.quiet and state.status == "done"):
         paragraphs(ending(task_id, state))
+
+
+def _data(state: State, answer: str) -> Any:
+    """The value that the answer is, where a schema makes it JSON."""
+    import json  # here, because most runs have no schema
+
+    return json.loads(answer) if state.status == "done" and state.created.schema else None
 
 
 def _write_answer(task_id: str, path: Path, answer: str) -> None:

@@ -17,6 +17,10 @@ CACHED = "cached"
 EMPTY_NUDGE = "Your last reply was empty. Go on with the next step, or give the final answer."
 LENGTH_NUDGE = "Your last reply was cut at the output limit. Go on exactly where it stopped."
 STUMBLES_MAX = 3
+MISFIT_NUDGE = """\
+Your answer does not fit the JSON Schema that it must fit:
+{problem}
+Answer again, with the whole JSON and nothing else."""
 
 
 def say(state: State, message: Message) -> None:
@@ -89,6 +93,14 @@ def _take_words(state: State, event: e.ModelAnswered) -> None:
         say(state, Message("user", LENGTH_NUDGE if text.strip() else EMPTY_NUDGE))
     else:
         state.final = True
+
+
+def answer_refused(state: State, event: e.AnswerRefused) -> None:
+    """The final answer was none: the model is told why."""
+    state.final = False
+    state.stumbles = 0  # the next answer begins anew
+    state.misfits = event.tries
+    say(state, Message("user", MISFIT_NUDGE.format(problem=event.problem)))
 
 
 def model_failed(state: State, event: e.ModelFailed) -> None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from agentctl.core import aside
 from agentctl.core import events as e
+from agentctl.core.answer_check import judged
 from agentctl.core.answers import CACHED, STUMBLES_MAX
 from agentctl.core.approval import DENIED_BY_USER, permission
 from agentctl.core.context import request_key
@@ -126,7 +127,7 @@ def _settle_model(state: State, view: View) -> Action | None:
 
 def _end(state: State, view: View) -> Action | None:
     if state.final:
-        return Record((e.Finished("done", state.answer),))
+        return Record(judged(state, view.misfit))
     if state.cancel_wanted:
         return Record((e.Finished("cancelled", state.answer),))
     if state.pause_wanted is not None:

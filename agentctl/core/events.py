@@ -70,6 +70,8 @@ class TaskCreated(Event, frozen=True, gc=False):
     """The definition that it works by, if one was chosen; its prompt is part of `system`."""
     only: tuple[str, ...] | None = None
     """The tools that it has, by name or glob; `!` takes away what follows. None: all."""
+    schema: str = ""
+    """The JSON Schema that its answer must fit, as JSON text; empty: it may be any text."""
 
 
 class ModelAsked(Event, frozen=True, gc=False):
@@ -304,6 +306,15 @@ class Resumed(Event, frozen=True, gc=False):
     """What the sandbox really does on this machine, as it was found by trying."""
 
 
+class AnswerRefused(Event, frozen=True, gc=False):
+    """Fact: the final answer does not fit the task's schema; the model is told and goes on."""
+
+    problem: str
+    """Where and why, for the model."""
+    tries: int
+    """So many answers did not fit since the task was last taken up."""
+
+
 class Finished(Event, frozen=True, gc=False):
     """Fact: the task has ended for good."""
 
@@ -344,6 +355,7 @@ KINDS: dict[str, type[Event]] = {
         Stopped,
         Switched,
         Resumed,
+        AnswerRefused,
         Finished,
         LogRemoved,
     )

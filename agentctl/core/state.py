@@ -108,6 +108,8 @@ class State(Struct):
     failure: e.ModelFailed | None = None
     failures: int = 0
     stumbles: int = 0
+    misfits: int = 0
+    """Final answers that did not fit the schema, since the task was last taken up."""
     refused: bool = False
     final: bool = False
     answer_parts: list[str] = []
@@ -298,7 +300,7 @@ def _resumed(state: State, event: e.Resumed) -> None:
         state.warm_ms = 0
     state.approve = event.approve or state.approve
     state.policy = event.context or state.policy
-    state.failures = state.stumbles = 0
+    state.failures = state.stumbles = state.misfits = 0
     state.refused = False
     if not retry_at_ms or state.home != before:
         # Retry-After outlives the process that was told it, but binds only who said it.
@@ -332,6 +334,7 @@ _APPLY: dict[type[e.Event], Callable[[State, Any], None]] = {
     e.CancelRequested: _cancel_requested,
     e.Stopped: _stopped,
     e.Resumed: _resumed,
+    e.AnswerRefused: answers.answer_refused,
     e.Finished: _finished,
     e.LogRemoved: _log_removed,
 }

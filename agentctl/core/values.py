@@ -384,3 +384,5 @@ class View(Struct, frozen=True):
     """The installed context policy that the task's policy names: `context_custom.Plan`."""
     rules: tuple[Rule, ...] = ()
     """What the user, the project and stored answers allow, ask about or deny."""
+    misfit: Callable[[str], str] | None = None
+    """Says why a JSON text does not fit the task's schema; None: the task has none."""

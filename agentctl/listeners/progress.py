@@ -121,6 +121,8 @@ class Progress:
                 self._calls[event.call_id] = event.arguments
             case e.ToolEnded():
                 self._ended(event)
+            case e.AnswerRefused():
+                self._line(f"the answer does not fit the schema:\n{event.problem}", "yellow")
             case e.LimitWarned():
                 self._line(f"{event.level}: {_use(event.limit, event.used, event.cap)}", "yellow")
             case e.LimitReached():

@@ -69,6 +69,7 @@ class Viewer:
             embedding,
             world.custom,
             rules=world.rules,
+            misfit=world.misfit,
         )
 
     def _learn_tools(self, state: State) -> None:

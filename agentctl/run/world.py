@@ -90,6 +90,8 @@ class World(Struct, frozen=True):
     """What calls of tools may do."""
     redactor: Redactor = NO_SECRETS
     """Takes secrets out of all text that is stored or shown."""
+    misfit: Callable[[str], str] | None = None
+    """Says why a JSON text does not fit the task's schema."""
     relevance: Near | None = None
     """Knows by an embedder what is near in meaning."""
 

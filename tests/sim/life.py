@@ -27,7 +27,7 @@ from agentctl.run.toolbelt import Toolbelt
 from agentctl.run.world import Mind, World
 from agentctl.store.memory import MemoryStore
 from tests.sim import loop
-from tests.sim.rules import Broken, SimPricer, Watcher
+from tests.sim.rules import FITTING, Broken, SimPricer, Watcher
 from tests.sim.world import (
     SPECS,
     TASK,
@@ -97,6 +97,7 @@ def live(seed: int) -> list[str]:
         ),
         approve=rng.choice(("auto", "ask", "never")),
         fallbacks=rng.choice(((), (OTHER,))),
+        schema=rng.choice(("", "{}")),
     )
     shared.create(TASK, created, START_MS)
     watcher.after_commit(shared.logs[TASK])
@@ -148,6 +149,7 @@ async def _process(
         relevance=Relevance(SimEmbedder(fate, watcher), SimPricer(), SimCounter())
         if rng.random() < 0.5
         else None,
+        misfit=lambda text: "" if text == FITTING else "it is not 1",
     )
     try:
         policy = rng.choice(("tell", "skip", "ask"))

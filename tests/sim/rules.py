@@ -9,6 +9,8 @@ from agentctl.core.values import Limits, Rates, ToolSpec, Usage
 from agentctl.ports import Request
 
 IN_PRICE, OUT_PRICE = 3_000_000, 15_000_000
+FITTING = "1"
+"""The only answer that fits the schema of a task that has one."""
 
 
 class Broken(AssertionError):
@@ -137,6 +139,10 @@ class Watcher:
     def _event(self, event: e.Event) -> None:
         if isinstance(event, e.LimitChanged):
             self.limits = event.limits
+        if isinstance(event, e.Finished) and event.outcome == "done":
+            created = self.log[0].event
+            fits = not created.schema or event.text == FITTING
+            self.require(fits, "a task with a schema ends only with an answer that fits it")
         if isinstance(event, e.ModelAsked | e.ToolStarted):
             wanted = (e.PauseRequested, e.CancelRequested, e.Resumed, e.TaskCreated)
             last = self._last_of(*wanted)

@@ -16,7 +16,7 @@ from agentctl.core.values import Message, Rates, Shared, ToolCall, ToolSpec, Usa
 from agentctl.errors import ProviderError, ToolError
 from agentctl.ports import Answer, Embedded, Emit, Request, ToolContext, ToolResult
 from agentctl.store.memory import MemoryStore
-from tests.sim.rules import Watcher
+from tests.sim.rules import FITTING, Watcher
 
 TASK = "t1"
 SPECS = (
@@ -154,7 +154,8 @@ class SimProvider:
         if rng.random() < 0.01:
             return Answer(Message("assistant", "no"), usage, "refusal")
         if done >= self.turns:
-            return Answer(Message("assistant", "all done"), usage, "end")
+            text = rng.choice(("all done", FITTING, f"```json\n{FITTING}\n```"))
+            return Answer(Message("assistant", text), usage, "end")
         calls = tuple(
             ToolCall(
                 f"c{self.watcher.next_call()}",
