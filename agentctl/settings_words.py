@@ -140,6 +140,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "the account's",
         "the set of limits in force: see [tiers](#tiers-and-accounts)",
     ),
+    "profile": (
+        "none",
+        "the named set of settings in force: see [profiles](#profiles)",
+    ),
     "lookup_ttl": (
         "15m",
         "how long another task is given the result of a "
@@ -193,6 +197,7 @@ EXAMPLES: dict[str, str] = {
     "fallback": '["openai/gpt-6.1-terra", "ollama/qwen3"]',
     "embedder": '"ollama/nomic-embed-text"',
     "tier": '"pro"',
+    "profile": '"careful"',
     "ledger": '"cost_history.json"',
     "base_url": '"http://localhost:8000/v1"',
     "system": '"Answer in one paragraph."',
@@ -252,6 +257,11 @@ files = []
 [tools]
 files = []
 installed = []
+
+# Profiles: named sets of settings.
+[profiles.careful]
+sandbox = "strict"
+max_cost = 0.20
 
 # The tier of an account, and tiers: named sets of limits.
 [accounts.team]
