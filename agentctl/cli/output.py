@@ -33,6 +33,26 @@ def say(text: str) -> None:
         sys.stdout.flush()
 
 
+def give(text: str, file: str) -> None:
+    """Write a document to a file, or on stdout where that is empty or "-". Raises UsageError."""
+    if file in ("", "-"):
+        say(text)
+        return
+    from pathlib import Path  # these, because few documents go to a file
+
+    from agentctl.errors import UsageError
+
+    path = Path(file)
+    try:
+        path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"-o: {path} cannot be written: {error.strerror}.",
+            next_step="Name a file in a folder of yours.",
+        ) from error
+    tell(f"Written to {path}.")
+
+
 def say_json(value: Any) -> None:
     """Write one JSON document on one line of stdout."""
     import json  # here, because most commands print no JSON

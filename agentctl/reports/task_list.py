@@ -9,7 +9,8 @@ from rich.text import Text
 from agentctl.core.rows import TaskRow
 from agentctl.core.values import Millis
 from agentctl.reports.columns import Column, table
-from agentctl.reports.tasks import STYLES, age, cost
+from agentctl.reports.task_look import cost
+from agentctl.reports.tasks import STYLES, age
 from agentctl.reports.text import count, visible
 
 NONE_YET = "No task yet. Start one with: agentctl run 'Summarise README.md'"

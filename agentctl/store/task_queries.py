@@ -43,3 +43,9 @@ def wanted(db: sqlite3.Connection, which: Wanted) -> Iterator[TaskRow]:
     sql = f"{TASK} WHERE {' AND '.join(tests)} ORDER BY no DESC"
     for row in db.execute(sql, values):
         yield TaskRow(*row)
+
+
+def from_it(db: sqlite3.Connection, task_id: str) -> list[TaskRow]:
+    """The tasks that come from this one, or from a batch of that name; oldest first."""
+    rows = db.execute(f"{TASK} WHERE parent = ? AND parent <> '' ORDER BY item, no", (task_id,))
+    return [TaskRow(*row) for row in rows]

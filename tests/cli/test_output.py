@@ -28,11 +28,10 @@ step 1 · 1,050 tokens (19 % cached) · $0.0032 of $0.50 · TIME
 step 2 · 2,270 tokens (8 % cached) · $0.0071 of $0.50 · TIME
 Done: 2 steps, 2,070 tokens processed of 2,270 sent and received, $0.0071.
 """
-LIST = """
- Task       Status    Age   Steps      Cost   Goal
- ───────────────────────────────────────────────────────────────────
- TASK-ID1   done       0s       2   $0.0071   count: count the files
-
+LIST = """\
+Task      Status  Age  Steps     Cost  Goal
+─────────────────────────────────────────────────────────────
+TASK-ID1  done     0s      2  $0.0071  count: count the files
 """
 SHOW = """\
 Task       TASK-ID1 count
@@ -44,8 +43,9 @@ Created    MOMENT
 Steps      2 of 100
 Tokens     2,070 processed, 2,270 in all
 Cost       $0.0071 of $0.50
+Took       TIME
 
-   1  model  1,000 in, 50 out, $0.0032
+   1  model  1,000 in (200 cached), 50 out, $0.0032
       run_shell  ok, TIME, 24 characters
    2  model  1,200 in, 20 out, $0.0039
 
@@ -73,6 +73,7 @@ Total                2  2,200     200        0      70  $0.0005  $0.0071
 caching saved $0.0005
 this hour $0.0071 of $10.00 (0 %)
 """
+MORE = ("stopped", "limits", "children", "forks", "history")
 RESULT = {
     "task_id": str, "kind": str, "outcome": str, "exit_code": int, "answer": str, "steps": int,
     "cost_micros": int, "unpriced_calls": int, "tokens_processed": int, "tokens_total": int,
@@ -187,7 +188,7 @@ def test_list_and_show_as_json(place: Place) -> None:
     assert set(row) == set(TaskRow.__struct_fields__)
     assert (row["name"], row["status"], row["cost_micros"]) == ("count", "done", 7_110)
     shown = place.last()
-    assert set(shown) == {*row, "answer", "events"}
+    assert set(shown) == {*row, "answer", "events", *MORE}
     assert {name: shown[name] for name in row} == row
     assert shown["answer"] == "There are [3] files."
     assert shown["events"] == len(place.cli("show", "@last", "--events").out.splitlines())
