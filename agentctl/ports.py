@@ -169,6 +169,22 @@ class ToolContext(Struct, frozen=True):
     that the call was allowed with, e.g. after a redirect; empty: they do."""
 
 
+CHANGE_BYTES_MAX = 262_144
+"""Larger contents of files are not kept beside what a tool did to them."""
+
+
+class FileChange(Struct, frozen=True):
+    """A file that a tool created or replaced. Contents need no more than CHANGE_BYTES_MAX + 1."""
+
+    path: str
+    """Below the workspace."""
+    before: bytes | None
+    """None: there was none, or nobody knows."""
+    after: bytes
+    is_known: bool = True
+    """What it held before could be read, or there was nothing."""
+
+
 class ToolResult(Struct, frozen=True):
     """What a tool call gave. Text of any size: the tool belt cuts and stores it."""
 
@@ -179,6 +195,8 @@ class ToolResult(Struct, frozen=True):
     must not be given again."""
     again: bool = False
     """It is `ToolContext.earlier`, and still holds."""
+    changes: tuple[FileChange, ...] = ()
+    """What it changed in files, for `agentctl diff`."""
 
 
 class Tool(Protocol):

@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mcp_servers": BASE | {"task_lists", "tools", "trust"},
     "own_tools": {"errors", "paths", "ports", "registry", "task_lists", "tools", "trust"},
     "control": BASE | {"paths", "store"},
-    "looking": {"control", "core", "reports", "store"},
+    "looking": {"control", "core", "ports", "reports", "store"},
     "testing": {"control", "core", "tools"},  # for users' tests: no other room needs it
     "retention": {"control", "core", "errors", "reports", "store"},
     "forecast": {"core"},
@@ -75,7 +75,7 @@ CORE_IMPORTS = {"__future__", "collections.abc", "hashlib", "math", "msgspec", "
 CORE_IMPORTS |= {"agentctl"}
 CORE_NEVER = {"asyncio", "time", "random", "open", "os", "sqlite3"}
 CORE_ORDER = ("values", "events", "context", "breaker", "state", "limits", "guards", "decide")
-REPORTS_IMPORT = CORE_IMPORTS | {"rich", "datetime", "html", "re", "unicodedata"}
+REPORTS_IMPORT = CORE_IMPORTS | {"rich", "datetime", "difflib", "html", "re", "unicodedata"}
 CORE_IMPORTS |= {"binascii", "re"}  # for secrets: patterns, base64
 LINES_MAX, FUNCTION_LINES_MAX = 400, 60
 LONG = {"agentctl/store/migrations.py m001_first_tables"}  # a schema is a list and never changes

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "run": "run:run",
     "list": "listing:list_tasks",
     "show": "showing:show_task",
+    "diff": "diffs:diff",
     "context": "context:context",
     "pause": "control:pause",
     "resume": "resume:resume",

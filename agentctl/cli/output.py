@@ -120,6 +120,11 @@ def is_plain() -> bool:
     return False
 
 
+def has_colour() -> bool:
+    """Whether a person reads stdout, or colour is wanted in any case (FORCE_COLOR)."""
+    return console().is_terminal
+
+
 def show_fitting(make: Callable[[int, bool], RenderableType]) -> None:
     """Write a report made for a width; in ASCII where the stream can show no more."""
     report = make(width(), is_plain())

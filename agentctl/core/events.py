@@ -158,6 +158,18 @@ class ToolStarted(Event, frozen=True, gc=False):
     """With a parent: its arguments. Those of a model's own call are in its message."""
 
 
+class Change(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """A file of the workspace that a tool created or replaced."""
+
+    path: str
+    """Below the workspace, links followed."""
+    before: str = ""
+    """Content hash of what it held, under which that is stored; empty: there was none."""
+    after: str = ""
+    note: str = ""
+    """Why the contents are not kept (large, binary, unreadable); redacted: without secrets."""
+
+
 class ToolEnded(Event, frozen=True, gc=False):
     """Fact: a call has its answer for the model."""
 
@@ -186,6 +198,8 @@ class ToolEnded(Event, frozen=True, gc=False):
     """The rule that denied it."""
     arguments: str = ""
     """Of a call with a parent that was refused, so that it has no ToolStarted."""
+    changes: tuple[Change, ...] = ()
+    """Files that it changed, as far as the tool says."""
 
 
 class ToolNote(Event, frozen=True, gc=False):

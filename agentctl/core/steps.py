@@ -27,6 +27,10 @@ class Act(Struct):
     """The call on whose behalf a tool made this one."""
     started_ms: Millis = 0
     """0: it never was."""
+    starts: int = 0
+    """More than one: it was cut off and run again."""
+    repeat: str = ""
+    """As in ToolStarted."""
     ended: e.ToolEnded | None = None
 
 
@@ -105,7 +109,8 @@ def _add(step: Step, record: e.Recorded) -> None:
             step.tries[-1].failed = failed
         case e.ToolStarted() as started:
             act = _found(step, started.call_id, started.parent) or _new(step, started)
-            act.started_ms = record.at_ms
+            act.started_ms, act.repeat = record.at_ms, started.repeat
+            act.starts += 1
         case e.ToolEnded() as ended:
             act = _found(step, ended.call_id, ended.parent) or _new(step, ended)
             act.ended = ended

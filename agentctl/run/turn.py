@@ -27,6 +27,7 @@ from agentctl.core.sanitize import storable
 from agentctl.core.values import Limits, Millis, ToolCall, ToolSpec
 from agentctl.errors import AgentctlError, ToolError
 from agentctl.ports import Resources, Tool, ToolContext, ToolResult
+from agentctl.run import changes
 from agentctl.run.bounded import GRACE_S, TimeIsUp, WouldNotStop, bounded
 from agentctl.run.merged import Merged
 from agentctl.run.outputs import ended as shown
@@ -166,6 +167,9 @@ class Turn:
         ended, outputs = shown(call, outcome.status, result, all_.now_ms() - began_ms)
         if parent is None and all_.fence and is_foreign(spec, self._specs):
             ended = replace(ended, text=fenced(ended.text, call.name))
+        if result.changes:
+            ended, contents = changes.told(ended, result.changes, all_.redactor)
+            outputs = [*outputs, *contents]
         if tries > 1 or parent is not None:
             ended = replace(ended, attempts=tries, parent=parent.call.id if parent else "")
         if kept is not None:

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from agentctl.core.values import Millis, Sandbox
 from agentctl.errors import ToolError
-from agentctl.ports import ToolContext, ToolResult
+from agentctl.ports import CHANGE_BYTES_MAX, FileChange, ToolContext, ToolResult
 from agentctl.tools import proofs, textfile
 from agentctl.tools.base import (
     Arguments,
@@ -160,8 +160,11 @@ class WriteFile(BuiltIn[WriteFileArguments]):
         """Write exactly this text as UTF-8. Raises ToolError."""
         with place(context, arguments.path, self.guard, writes=True) as file:
             data = arguments.text.encode()
+            before, is_known = textfile.peek(file, CHANGE_BYTES_MAX + 1)
             textfile.replace(file, data)
-            return ToolResult(f"Wrote {len(data):,} bytes to {file.label}.")
+            change = FileChange(file.below, before, data[: CHANGE_BYTES_MAX + 1], is_known)
+            text = f"Wrote {len(data):,} bytes to {file.label}."
+            return ToolResult(text, changes=(change,))
 
 
 class EditFileArguments(Arguments, frozen=True):
@@ -191,9 +194,11 @@ class EditFile(BuiltIn[EditFileArguments]):
         with place(context, arguments.path, self.guard, writes=True) as place_:
             name, file = place_.label, textfile.load(place_)
             data, count = _edited(file, name, arguments)
+            before = file.encode(file.text)[: CHANGE_BYTES_MAX + 1]
             textfile.replace(place_, data)
+            change = FileChange(place_.below, before, data[: CHANGE_BYTES_MAX + 1])
         passages = "1 passage" if count == 1 else f"{count:,} passages"
-        return ToolResult(f"Replaced {passages} in {name}.")
+        return ToolResult(f"Replaced {passages} in {name}.", changes=(change,))
 
 
 def _edited(file: textfile.Text, name: str, arguments: EditFileArguments) -> tuple[bytes, int]:

@@ -95,6 +95,24 @@ def decode(data: bytes, name: str) -> Text:
     return Text(text=text, encoding=encoding, mark=mark, crlf=crlf)
 
 
+def peek(place: Place, most: int) -> tuple[bytes | None, bool]:
+    """The first `most` bytes of what is to be replaced, and whether they are known.
+
+    None if there is nothing. A file that may be written need not be readable.
+    """
+    try:
+        fd = place.open(os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None, True
+    except OSError:
+        return None, False
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return None, False
+    with os.fdopen(fd, "rb") as file:
+        return file.read(most), True
+
+
 def load_lines(place: Place, start_line: int, lines: int) -> str:
     """Read a range of a file of any size, line by line and never more than the bound at once."""
     fd, name = open_regular(place), place.label
