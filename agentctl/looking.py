@@ -11,11 +11,11 @@ from pathlib import Path
 
 from agentctl.control import Desk
 from agentctl.core import changes
+from agentctl.core.files import CHANGE_BYTES_MAX
 from agentctl.core.redact import Redactor
 from agentctl.core.rows import TaskRow, Wanted
 from agentctl.core.state import fold
 from agentctl.core.steps import steps
-from agentctl.ports import CHANGE_BYTES_MAX
 from agentctl.reports.task_diff import Diff, FileDiff
 from agentctl.reports.task_look import Look
 from agentctl.store import task_queries

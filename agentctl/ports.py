@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from msgspec import Struct
 
 from agentctl.core.events import Event, ModelAnswered, Recorded
+from agentctl.core.files import FileChange
 from agentctl.core.live import Signal
 from agentctl.core.lookups import Lookup
 from agentctl.core.rows import Appended, Gate, StoredOutput
@@ -167,22 +168,6 @@ class ToolContext(Struct, frozen=True):
     may_go_on: Callable[[str], str] = _nothing_against
     """Says why the user's rules do not allow to go on with these arguments (JSON) in place of those
     that the call was allowed with, e.g. after a redirect; empty: they do."""
-
-
-CHANGE_BYTES_MAX = 262_144
-"""Larger contents of files are not kept beside what a tool did to them."""
-
-
-class FileChange(Struct, frozen=True):
-    """A file that a tool created or replaced. Contents need no more than CHANGE_BYTES_MAX + 1."""
-
-    path: str
-    """Below the workspace."""
-    before: bytes | None
-    """None: there was none, or nobody knows."""
-    after: bytes
-    is_known: bool = True
-    """What it held before could be read, or there was nothing."""
 
 
 class ToolResult(Struct, frozen=True):

@@ -15,6 +15,7 @@ from agentctl.books.ledger import LedgerBook
 from agentctl.books.rebuild import rebuild
 from agentctl.control import Desk
 from agentctl.core import events as e
+from agentctl.core.files import Change
 from agentctl.core.rows import StoredOutput
 from agentctl.core.state import fold
 from agentctl.core.values import Limits
@@ -147,6 +148,18 @@ def test_an_output_stays_while_anybody_refers_to_it(desk: Desk) -> None:
     assert found.tasks[0].output_bytes == len("own")
     collect(desk)
     assert stored(desk) == {"shared"}
+
+
+def test_what_a_file_held_stays_as_long_as_a_task_that_changed_it(desk: Desk) -> None:
+    for task_id, before, after in (("a", "one", "two"), ("b", "two", "three")):
+        begin(desk, task_id)
+        changes = (Change("f", before, after), Change("new", "", after))
+        event = e.ToolEnded("c1", "write_file", "", changes=changes)
+        outputs = [StoredOutput(text, text) for text in (before, after)]
+        desk.store.append(task_id, None, [event], NOW, outputs=outputs)
+    end(desk, "a")
+    collect(desk)
+    assert stored(desk) == {"two", "three"}
 
 
 def test_an_output_that_is_referred_to_at_the_last_moment_stays(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from agentctl.core.files import Change
 from agentctl.core.values import (
     Approve,
     ContextPolicy,
@@ -156,18 +157,6 @@ class ToolStarted(Event, frozen=True, gc=False):
     """The rule that allowed it, if one had to."""
     arguments: str = ""
     """With a parent: its arguments. Those of a model's own call are in its message."""
-
-
-class Change(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """A file of the workspace that a tool created or replaced."""
-
-    path: str
-    """Below the workspace, links followed."""
-    before: str = ""
-    """Content hash of what it held, under which that is stored; empty: there was none."""
-    after: str = ""
-    note: str = ""
-    """Why the contents are not kept (large, binary, unreadable); redacted: without secrets."""
 
 
 class ToolEnded(Event, frozen=True, gc=False):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from agentctl.core.events import Change, ToolEnded
+from agentctl.core.events import ToolEnded
+from agentctl.core.files import CHANGE_BYTES_MAX, Change, FileChange
 from agentctl.core.redact import Redactor
 from agentctl.core.rows import StoredOutput
 from agentctl.core.sanitize import storable
-from agentctl.ports import CHANGE_BYTES_MAX, FileChange
 
 ORDER = ("unreadable", "large", "binary", "redacted")
 """Of several notes the first is the one to tell."""

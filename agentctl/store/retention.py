@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 SEQ_BITS = 32
 SEQ_MAX = (1 << SEQ_BITS) - 1
 _IN_TASK = f"pos BETWEEN ? << {SEQ_BITS} AND (? << {SEQ_BITS}) + {SEQ_MAX}"
+_REFERENCES = (
+    ("output_ref", "json_extract(body, '$.output_ref')", ""),
+    ("changes", "json_extract(value, '$.before')", ", json_each(body, '$.changes')"),
+    ("changes", "json_extract(value, '$.after')", ", json_each(body, '$.changes')"),
+)
+"""Where an event names stored outputs: the field, the name as SQL, and what that needs."""
 ENDED = "status IN ('done', 'cancelled')"
 
 
@@ -39,13 +45,14 @@ def size(db: sqlite3.Connection, number: int) -> tuple[int, int]:
 
 def references(db: sqlite3.Connection, number: int | None = None) -> Iterator[tuple[int, str]]:
     """Task and stored output of each event that refers to one, of a task or of all."""
-    sql = (
-        f"SELECT pos >> {SEQ_BITS}, json_extract(body, '$.output_ref') FROM events"  # noqa: S608 - constants
-        " WHERE kind = 'ToolEnded' AND instr(body, '\"output_ref\"')"
+    where = f"kind = 'ToolEnded'{'' if number is None else f' AND {_IN_TASK}'}"
+    task = f"SELECT pos >> {SEQ_BITS}"
+    sql = " UNION ALL ".join(
+        f"{task}, {ref} FROM events{more}"
+        f" WHERE {where} AND instr(body, '\"{field}\"') AND {ref} <> ''"
+        for field, ref, more in _REFERENCES
     )
-    if number is None:
-        return iter(db.execute(sql))
-    return iter(db.execute(f"{sql} AND {_IN_TASK}", (number, number)))
+    return iter(db.execute(sql, () if number is None else (number, number) * len(_REFERENCES)))
 
 
 def outputs(db: sqlite3.Connection) -> dict[str, int]:

@@ -12,9 +12,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from agentctl.core.files import CHANGE_BYTES_MAX, FileChange
 from agentctl.core.values import Millis, Sandbox
 from agentctl.errors import ToolError
-from agentctl.ports import CHANGE_BYTES_MAX, FileChange, ToolContext, ToolResult
+from agentctl.ports import ToolContext, ToolResult
 from agentctl.tools import proofs, textfile
 from agentctl.tools.base import (
     Arguments,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentctl.core import changes
 from agentctl.core import events as e
+from agentctl.core.files import Change
 from agentctl.core.steps import Step, steps
 from agentctl.core.values import Limits, Message, ToolCall, Usage
 
@@ -29,7 +30,7 @@ def started(call: str, tool: str = "write_file", **more: str) -> e.ToolStarted:
 
 
 def ended(call: str, *changed: tuple[str, str], status: str = "ok", **more: str) -> e.ToolEnded:
-    files = tuple(e.Change("f", before, after) for before, after in changed)
+    files = tuple(Change("f", before, after) for before, after in changed)
     return e.ToolEnded(call, "write_file", "text", status, changes=files, **more)
 
 

@@ -1,0 +1,32 @@
+"""A file that a tool changed: as the tool says it, and as the log keeps it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+CHANGE_BYTES_MAX = 262_144
+"""Larger contents of files are not kept beside what a tool did to them."""
+
+
+class FileChange(Struct, frozen=True):
+    """A file that a tool created or replaced. Contents need no more than CHANGE_BYTES_MAX + 1."""
+
+    path: str
+    """Below the workspace."""
+    before: bytes | None
+    """None: there was none, or nobody knows."""
+    after: bytes
+    is_known: bool = True
+    """What it held before could be read, or there was nothing."""
+
+
+class Change(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """A file of the workspace that a tool created or replaced."""
+
+    path: str
+    """Below the workspace, links followed."""
+    before: str = ""
+    """Content hash of what it held, under which that is stored; empty: there was none."""
+    after: str = ""
+    note: str = ""
+    """Why the contents are not kept (large, binary, unreadable); redacted: without secrets."""
