@@ -48,6 +48,7 @@ from agentctl.ports import Ask, Listener
 from agentctl.run.driver import Driver
 from agentctl.run.toolbelt import Toolbelt
 from agentctl.run.world import World
+from agentctl.settings_values import Settings
 from agentctl.store import permissions
 from agentctl.store.lease import Lease
 
@@ -58,7 +59,8 @@ class Run(Struct, frozen=True, kw_only=True):
     listeners: Sequence[Listener] = ()
     ask: Ask | None = None
     complain: Callable[[str], None]
-    ledger: Path
+    ledger: Path | None
+    """Where the cost history is; None: a listener keeps it for several tasks."""
     prices: Mapping[str, Any] = {}
     silence_ms: Millis = 60_000
     on_unknown: OnUnknown = "tell"
@@ -91,6 +93,23 @@ class Run(Struct, frozen=True, kw_only=True):
     """How long another task's look-ups are reused; None: every look-up is made anew."""
     address: Callable[[str], str] = lambda _name: ""
     """Where a provider is that the task was not begun with, as configured today; "": as usual."""
+
+
+def run_as(chosen: Settings, **more: Any) -> Run:
+    """A run under these settings; `more` are further fields, or others than the settings say."""
+    fields = {
+        "ledger": Path(chosen.ledger),
+        "prices": chosen.prices,
+        "silence_ms": chosen.silence_timeout_ms,
+        "shared": chosen.limits(),
+        "address": lambda name: chosen.address(name, os.environ),
+        "embedder": chosen.embedder,
+        "max_concurrent": chosen.max_concurrent_tools,
+        "concurrency": chosen.concurrency,
+        "lookup_ttl_ms": None if chosen.no_cache else chosen.lookup_ttl_ms,
+        "rules": chosen.permissions,
+    }
+    return Run(**{**fields, **more})
 
 
 class Ended(Struct, frozen=True):
@@ -237,7 +256,7 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         first.counter,
         belt,
         SystemClock(),
-        (*run.listeners, ledger(desk, run.ledger), counters),
+        (*run.listeners, *([ledger(desk, run.ledger)] if run.ledger else ()), counters),
         run.ask,
         random.random,
         run.complain,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agentctl import agents, mcp_servers, own_tools, registry, secrets, settings
+from agentctl import agents, mcp_servers, own_tools, registry, schemas, secrets, settings
 from agentctl.agents import Agent
 from agentctl.assembly import (
     choose_provider,
@@ -27,11 +27,9 @@ from agentctl.assembly import (
 )
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
+from agentctl.core.permissions import parse_rule
 from agentctl.core.sanitize import goal_problem, storable
-from agentctl.core.values import (
-    Limits,
-    Rule,
-)
+from agentctl.core.values import Effect, Limits, Rule
 from agentctl.errors import NotEnoughCredits, UsageError
 from agentctl.rules import read_rules
 from agentctl.settings_tables import Profile
@@ -90,6 +88,66 @@ def chosen(
     resolved = settings.load(flags, env=os.environ, cwd=cwd, agent=layer)
     notes = [f"{found.made.path}:{note.line}: {note.text}." for note in found.made.notes]
     return replace(resolved, warnings=[*resolved.warnings, *notes]), found
+
+
+def read(
+    goal: str,
+    flags: Mapping[str, object],
+    *,
+    base: Path,
+    cwd: str | None = None,
+    name: str = "",
+    agent: str = "",
+    schema: str | None = None,
+    script: str | None = None,
+    tools: Sequence[str] = (),
+    mcp: Sequence[str] = (),
+    rules: Mapping[str, Sequence[str]] = {},
+) -> Order:
+    """The order that flags give; names of files are relative to `base`. Raises UsageError.
+
+    `rules` are the texts of --allow and --deny.
+    """
+    folder = workspace(cwd, base)
+    resolved, found = chosen(flags, folder, agent)
+    if script and not resolved.provider:
+        resolved, found = chosen({**flags, "provider": "scripted"}, folder, agent)
+    return Order(
+        goal=goal,
+        settings=resolved,
+        cwd=folder,
+        name=name,
+        script=str((base / Path(script).expanduser()).resolve()) if script else "",
+        tools=own_tools.entries(tools, base),
+        mcp=mcp_servers.entries(mcp, base),
+        rules=read_permissions(rules),
+        agent=found,
+        schema=schemas.read(base / Path(schema).expanduser()) if schema else "",
+    )
+
+
+def workspace(cwd: str | None, base: Path) -> Path:
+    """The folder to work in, absolute and links resolved. Raises UsageError."""
+    folder = (base / Path(cwd or ".").expanduser()).resolve()
+    if not folder.is_dir():
+        raise UsageError(f"--cwd: {folder} is not a folder.", next_step="Name an existing folder.")
+    return folder
+
+
+def read_permissions(given: Mapping[str, Sequence[str]]) -> tuple[Rule, ...]:
+    """Read the texts of --allow and --deny. Raises UsageError."""
+    found: list[Rule] = []
+    effects: tuple[Effect, ...] = ("allow", "deny")
+    for effect in effects:
+        for text in given.get(effect, ()):
+            try:
+                found.append(parse_rule(text, effect, "flag"))
+            except ValueError as error:
+                raise UsageError(
+                    f"--{effect}: {error}.",
+                    next_step=f"Write e.g. --{effect} 'run_shell: git status *'",
+                ) from error
+    return tuple(found)
 
 
 def create(desk: Desk, order: Order) -> str:

@@ -19,6 +19,7 @@ from agentctl.errors import EXIT_CODES, AgentctlError
 
 COMMANDS: dict[str, str] = {
     "run": "run:run",
+    "batch": "batch:batch",
     "list": "listing:list_tasks",
     "show": "showing:show_task",
     "diff": "diffs:diff",

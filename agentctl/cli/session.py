@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from agentctl import app, mcp_servers, orders, own_tools, schemas, settings, signals
+from agentctl import app, mcp_servers, orders, own_tools, settings, signals
 from agentctl.cli.approval import ask_user, can_ask
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
 from agentctl.cli.output import console, paragraphs, say, say_json, tell
 from agentctl.cli.tokens import ratio
 from agentctl.control import Desk
-from agentctl.core.permissions import parse_rule
-from agentctl.core.state import State, fold
-from agentctl.core.values import Effect, Rule
+from agentctl.core.state import fold
 from agentctl.errors import EXIT_CODES, AgentctlError, NotResumable, TaskBusy, UsageError
 from agentctl.listeners.jsonl import JsonLines
 from agentctl.listeners.progress import Progress
 from agentctl.listeners.tokens import TokenMonitor
 from agentctl.ports import Listener
+from agentctl.reports.result import result
 
 
 class Screen(Struct, frozen=True, kw_only=True):
@@ -53,28 +53,27 @@ def run_goal(
     screen: Screen,
 ) -> int:
     """Create a task and drive it, or only say what it may cost; return the exit code."""
-    folder = workspace(cwd)
-    chosen, found = orders.chosen(flags, folder, agent)
-    if script and not chosen.provider:
-        chosen, found = orders.chosen({**flags, "provider": "scripted"}, folder, agent)
+    order = orders.read(
+        "",
+        flags,
+        base=settings.here(),
+        cwd=cwd,
+        name=name,
+        agent=agent,
+        schema=schema,
+        script=script,
+        tools=tools,
+        mcp=mcp,
+        rules=rules,
+    )
+    chosen = order.settings
     for warning in chosen.warnings:
         tell(f"Note: {warning}")
     if estimate:
         from agentctl.cli.estimate import estimate_goal  # here, because runs do not need it
 
         return estimate_goal(chosen, json=screen.json)
-    order = orders.Order(
-        goal=read_goal(goal, file),
-        settings=chosen,
-        cwd=folder,
-        name=name,
-        script=str(Path(script).resolve()) if script else "",
-        tools=own_tools.entries(tools, settings.here()),
-        mcp=mcp_servers.entries(mcp, settings.here()),
-        rules=_rules(rules),
-        agent=found,
-        schema=schemas.read(settings.here() / Path(schema).expanduser()) if schema else "",
-    )
+    order = replace(order, goal=read_goal(goal, file))
     _check_output(screen)
     with Desk() as desk:
         task_id = orders.create(desk, order)
@@ -129,7 +128,7 @@ def resume_tasks(
         changes["lookup_ttl_ms"] = None
     if sandbox:
         changes["sandbox"] = settings.read_flag("sandbox", sandbox)
-    changes["rules"] = _rules(rules)
+    changes["rules"] = orders.read_permissions(rules)
     if context:
         changes["context"] = settings.read_flag("context", context)
     with Desk() as desk:
@@ -152,22 +151,6 @@ def _resume(desk: Desk, task_id: str, screen: Screen, changes: Mapping[str, Any]
         changes = {**changes, "sandbox": chosen.sandbox()}
     changes = {**changes, "rules": (*changes["rules"], *chosen.permissions)}
     return _drive(desk, task_id, chosen, screen, changes)
-
-
-def _rules(given: Mapping[str, Sequence[str]]) -> tuple[Rule, ...]:
-    """Read --allow and --deny. Raises UsageError."""
-    found: list[Rule] = []
-    effects: tuple[Effect, ...] = ("allow", "deny")
-    for effect in effects:
-        for text in given[effect]:
-            try:
-                found.append(parse_rule(text, effect, "flag"))
-            except ValueError as error:
-                raise UsageError(
-                    f"--{effect}: {error}.",
-                    next_step=f"Write e.g. --{effect} 'run_shell: git status *'",
-                ) from error
-    return tuple(found)
 
 
 def _resume_all(
@@ -206,23 +189,12 @@ def _drive(
     elif not screen.quiet:
         progress = Progress(console(stderr=True), row, verbose=screen.verbose)
         listeners.append(progress)
-    run = app.Run(
+    run = app.run_as(
+        chosen,
         listeners=listeners,
         ask=ask_user(progress) if can_ask() and not screen.json else None,
         complain=tell,
-        ledger=Path(chosen.ledger),
-        prices=chosen.prices,
-        silence_ms=chosen.silence_timeout_ms,
-        shared=chosen.limits(),
-        address=lambda name: chosen.address(name, os.environ),
-        embedder=chosen.embedder,
-        max_concurrent=chosen.max_concurrent_tools,
-        concurrency=chosen.concurrency,
-        **{
-            "lookup_ttl_ms": None if chosen.no_cache else chosen.lookup_ttl_ms,
-            "rules": chosen.permissions,
-            **changes,
-        },
+        **changes,
     )
     with signals.leaving(f"agentctl resume {task_id}", tell):
         ended = app.drive(desk, task_id, run)
@@ -236,26 +208,7 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
     if screen.output and state.status == "done":
         _write_answer(task_id, Path(screen.output), answer)
     if screen.json:
-        say_json(
-            {
-                "task_id": task_id,
-                "kind": "Result",
-                "outcome": state.status,
-                "exit_code": ended.exit_code,
-                "answer": answer,
-                "data": _data(state, answer),
-                "steps": state.steps,
-                "cost_micros": state.spent_micros,
-                "unpriced_calls": state.unpriced,
-                "tokens_processed": state.tokens_processed,
-                "tokens_total": state.tokens_total,
-                "account": state.created.account,
-                "switched": [
-                    {"provider": event.provider, "model": event.model, "why": event.why}
-                    for event in state.switches
-                ],
-            }
-        )
+        say_json(result(task_id, state, ended.exit_code))
         return
     if state.status == "done" and not screen.output:
         # On a terminal the answer has just been streamed; it need not stand there twice.
@@ -268,13 +221,6 @@ def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress
         paragraphs(ending(task_id, state))
 
 
-def _data(state: State, answer: str) -> Any:
-    """The value that the answer is, where a schema makes it JSON."""
-    import json  # here, because most runs have no schema
-
-    return json.loads(answer) if state.status == "done" and state.created.schema else None
-
-
 def _write_answer(task_id: str, path: Path, answer: str) -> None:
     try:
         path.write_text(answer + "\n", encoding="utf-8")
@@ -284,14 +230,6 @@ def _write_answer(task_id: str, path: Path, answer: str) -> None:
             kept="The task is done and its answer is kept.",
             next_step=f"See it with: agentctl show {task_id}",
         ) from error
-
-
-def workspace(cwd: str | None) -> Path:
-    """The folder to work in, absolute and links resolved. Raises UsageError."""
-    folder = (settings.here() / Path(cwd or ".").expanduser()).resolve()
-    if not folder.is_dir():
-        raise UsageError(f"--cwd: {folder} is not a folder.", next_step="Name an existing folder.")
-    return folder
 
 
 def _check_output(screen: Screen) -> None:

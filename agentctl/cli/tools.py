@@ -109,11 +109,11 @@ def _desk(
     import os  # these, because --help needs none of them
 
     from agentctl import mcp_servers, own_tools, settings
-    from agentctl.cli.session import workspace
     from agentctl.control import Desk
+    from agentctl.orders import workspace
     from agentctl.tool_desk import ToolDesk
 
-    folder = workspace(cwd)
+    folder = workspace(cwd, settings.here())
     chosen = settings.load({"approve": approve}, env=os.environ, cwd=folder)
     for warning in chosen.warnings:
         tell(f"Note: {warning}")
