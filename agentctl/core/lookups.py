@@ -83,6 +83,12 @@ def note(age_ms: Millis) -> str:
     return f"{_NOTE} {age} ago]"
 
 
+def without_note(text: str) -> str:
+    """The result alone, where `note` follows it."""
+    result, found, rest = text.rpartition(_NOTE)
+    return result if found and "\n" not in rest else text
+
+
 def standing(found: Lookup, call: ToolCall, sent: Sequence[Message]) -> str:
     """Id of the call whose result, the same, the model has before it; empty if there is none.
 

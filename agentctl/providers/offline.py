@@ -13,6 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from agentctl.core.fence import within
+from agentctl.core.lookups import without_note
 from agentctl.core.values import Message, Rates, Stop, ToolCall, ToolSpec, Usage
 from agentctl.ports import Answer, Emit, Request
 from agentctl.providers import offline_text
@@ -101,7 +102,7 @@ def _replay(
     goal = parse(goal_text)
     if goal is None:
         return End(REFUSAL, reached=False), 0
-    outputs = {m.call_id: within(m.text) for m in messages if m.role == "tool"}
+    outputs = {m.call_id: without_note(within(m.text)) for m in messages if m.role == "tool"}
     number = 0
     steps = plan(goal)
     try:

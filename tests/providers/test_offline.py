@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.events import ToolEnded
+from agentctl.core.lookups import note
 from agentctl.core.rows import StoredOutput
 from agentctl.core.values import Limits, Message, Rates, ToolCall, Usage
 from agentctl.ports import Answer, Request
@@ -30,6 +31,7 @@ class Life:
         self.belt = Toolbelt(tools, str(folder.resolve()))
         self.messages = [Message("user", goal)]
         self.stored: dict[str, str] = {}
+        self.note = ""
         self.change = change
         """Gives another answer than the tool's, e.g. a denial."""
 
@@ -66,7 +68,9 @@ class Life:
             real, on_end, lambda signal: None, self.stored.get, lambda: 0, Limits()
         )
         asyncio.run(running)
-        self.messages += [Message("tool", texts[call.id], call_id=call.id) for call in calls]
+        self.messages += [
+            Message("tool", texts[call.id] + self.note, call_id=call.id) for call in calls
+        ]
 
     @property
     def tools(self) -> list[str]:
@@ -152,6 +156,13 @@ def test_the_file_written_is_not_among_the_findings_of_a_second_run(folder: Path
     first = (folder / "todos.md").read_text()
     Life(goal, folder).run()
     assert (folder / "todos.md").read_text() == first
+
+
+def test_a_result_that_is_given_again_is_read_as_it_was(folder: Path) -> None:
+    first, again = (Life("Count the words in notes/", folder) for _ in range(2))
+    answer = first.run()
+    again.note = note(1_000)  # as the tool belt writes it after what another task looked up
+    assert again.run().message.text == answer.message.text
 
 
 def test_the_first_answer_says_that_no_language_model_is_used(folder: Path) -> None:
