@@ -44,7 +44,6 @@ class Kind(Struct, frozen=True):
     event: e.TaskCreated
     """A task's first event, but for goal, name and item."""
     run: app.Run
-    ledger: Path
     limits: Mapping[str, object]
     """Those that a resume gives a task anew."""
 
@@ -123,17 +122,14 @@ class Work:
         return sum(self.outcomes.values())
 
     @contextmanager
-    def ledger(self) -> Iterator[None]:
+    def ledger(self, path: Path) -> Iterator[None]:
         """Keep one cost history for all goals, and write what is due at the end."""
-        for kind in self._kinds.values():
-            self._ledger = assembly.ledger(self._desk, kind.ledger)
-            break
+        self._ledger = assembly.ledger(self._desk, path)
         try:
             yield
         finally:
             try:
-                if self._ledger is not None:
-                    self._ledger.close()
+                self._ledger.close()
             except StoreError as error:
                 self._view.complain(str(error))
 

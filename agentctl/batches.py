@@ -97,7 +97,7 @@ def run(desk: Desk, wanted: Wanted, view: View) -> Ended:
             (batches.update if wanted.resume else batches.insert)(desk.store.connection, batch)
         desk.settle_dead()
         work = Work(desk, batch, wanted.goals, rows, kinds, view, fail_fast=wanted.fail_fast)
-        with work.ledger():
+        with work.ledger(_ledger(kinds)):
             signal_name = asyncio.run(work.run(wanted.workers, wanted.go_on))
         work.finish()
         with translated(desk.store.path):
@@ -236,9 +236,14 @@ def _kind(
     return Kind(
         replace(orders.first_event(desk, order), origin="batch", parent=batch.id),
         app.run_as(order.settings, complain=view.complain),
-        Path(order.settings.ledger),
         {**given, **_limits(goal.options)},
     )
+
+
+def _ledger(kinds: Mapping[int, Kind]) -> Path:
+    """Where the cost history is; it is looked after also when no goal is left."""
+    found = next((kind.run.ledger for kind in kinds.values()), None)
+    return found or Path(settings.load({}, env=os.environ, cwd=settings.here()).ledger)
 
 
 def _list(value: Any) -> tuple[str, ...]:
