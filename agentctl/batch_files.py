@@ -21,7 +21,7 @@ SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "lines
 SETTINGS = (
     "provider", "model", "fallback", "max_cost", "max_cost_step", "max_tokens", "max_steps",
     "timeout", "max_credits", "max_credits_step", "on_limit", "wait_in_place", "allow_unpriced",
-    "account", "tier", "context", "system", "approve", "sandbox", "no_cache", "reuse",
+    "account", "tier", "profile", "context", "system", "approve", "sandbox", "no_cache", "reuse",
 )  # fmt: skip
 """Settings that a goal may have of its own, by the names of flags."""
 LIMITS = (
@@ -31,7 +31,8 @@ LIMITS = (
 """Settings that a resume gives a goal anew."""
 LISTS = ("tools", "mcp", "allow", "deny")
 """May be a text or a list of texts; in CSV one text."""
-OPTIONS = (*SETTINGS, *LISTS, "cwd", "script")
+TEXTS = ("cwd", "script", "agent", "schema")
+OPTIONS = (*SETTINGS, *LISTS, *TEXTS)
 FIELDS = ("goal", "name", "id", "priority", *OPTIONS)
 TOLD_MAX = 10
 

@@ -220,12 +220,14 @@ def _kind(
         name: (*_list(batch.options.get(name)), *_list(goal.options.get(name)))
         for name in batch_files.LISTS
     }
-    apart = (*batch_files.LISTS, "cwd", "script")
+    apart = (*batch_files.LISTS, *batch_files.TEXTS)
     order = orders.read(
         goal.text,
         {name: raw for name, raw in options.items() if name not in apart},
         base=Path(batch.cwd),
         cwd=options.get("cwd"),
+        agent=options.get("agent", ""),
+        schema=options.get("schema"),
         script=options.get("script"),
         tools=lists["tools"],
         mcp=lists["mcp"],

@@ -72,8 +72,8 @@ def _lines(
     from pathlib import Path
 
     from agentctl import agent_lines, settings
-    from agentctl.cli.session import workspace
+    from agentctl.orders import workspace
 
-    folder = workspace(cwd)
+    folder = workspace(cwd, settings.here())
     paths = [settings.here() / Path(each).expanduser() for each in files or ()]
     return agent_lines.lines(folder, os.environ, paths, tools=tools)

@@ -46,6 +46,9 @@ def batch(
     wait_in_place: o.WaitInPlace = None,
     account: o.Account = None,
     tier: o.Tier = None,
+    profile: o.Profile = None,
+    agent: o.Agent = "",
+    schema: o.Schema = None,
     cwd: o.Cwd = None,
     context: o.Context = None,
     system: o.System = None,
@@ -73,6 +76,7 @@ def batch(
     """Work towards many goals, a few at a time. E.g.: agentctl batch goals.txt --max-cost 2"""
     flags = o.picked(locals(), (*(n for n in o.LIMITS if n != "max_cost"), *o.CHOICES))
     flags |= {"max_cost": max_cost_each, "cwd": cwd, "script": script}
+    flags |= {"agent": agent or None, "schema": schema}
     flags |= {"tools": tools, "mcp": mcp, "allow": allow, "deny": deny}
     flags["rules"] = False if no_rules else None
     flags["summaries"] = False if no_summaries else None

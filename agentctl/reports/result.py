@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from agentctl.core.state import State
 
 
@@ -32,6 +34,4 @@ def result(task_id: str, state: State, exit_code: int | None) -> dict[str, Any]:
 
 def _data(state: State, answer: str) -> Any:
     """The value that the answer is, where a schema makes it JSON."""
-    import json  # here, because most runs have no schema
-
-    return json.loads(answer) if state.status == "done" and state.created.schema else None
+    return msgspec.json.decode(answer) if state.status == "done" and state.created.schema else None
