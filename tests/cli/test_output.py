@@ -77,7 +77,7 @@ MORE = ("stopped", "limits", "children", "forks", "history")
 RESULT = {
     "task_id": str, "kind": str, "outcome": str, "exit_code": int, "answer": str, "steps": int,
     "cost_micros": int, "unpriced_calls": int, "tokens_processed": int, "tokens_total": int,
-    "account": str, "switched": list,
+    "account": str, "switched": list, "data": type(None),
 }  # fmt: skip
 
 
