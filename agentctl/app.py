@@ -30,6 +30,7 @@ from agentctl.assembly import (
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.permissions import parse_rule
+from agentctl.core.redact import Redactor
 from agentctl.core.state import FINAL, State, fold
 from agentctl.core.values import (
     MAX_CONCURRENT,
@@ -91,6 +92,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """Most that run at once of a category; None: no limit of its own."""
     lookup_ttl_ms: Millis | None = None
     """How long another task's look-ups are reused; None: every look-up is made anew."""
+    redactor: Redactor | None = None
+    """Takes out the secrets of the environment, made once for several tasks; None: made here."""
     address: Callable[[str], str] = lambda _name: ""
     """Where a provider is that the task was not begun with, as configured today; "": as usual."""
 
@@ -229,11 +232,7 @@ def _world(desk: Desk, state: State, run: Run) -> World:
     model = run.model or (state.home[1] if name == state.home[0] else "")
     names = state.fallbacks if run.fallback is None else run.fallback
     limits, options = _limits(state, run), _kept_options(created)
-    others = {name, *(full.partition("/")[0] for full in (*names, run.embedder))}
-    for other in others - {created.provider, ""}:
-        address = run.address(other)
-        if address:  # else its key would go to its usual server and not to the configured one
-            options.setdefault(f"{other}:base_url", address)
+    _add_addresses(options, created, run, (name, *names, run.embedder))
     counters, policy = Counters(desk), run.context or state.policy
     brought = own_tools.kept(created.options) if run.tools is None else run.tools
     sandbox = fenced(run.sandbox or state.sandbox, desk.home)
@@ -248,7 +247,9 @@ def _world(desk: Desk, state: State, run: Run) -> World:
     )  # fmt: skip
     own = options_of(options, name)
     first = mind(name, model, limits, own, run.prices, counters=counters)
-    redactor = secrets.redactor(os.environ, mcp_servers.words_of(sources))
+    redactor = run.redactor
+    if redactor is None or sources:  # servers bring secrets of their own
+        redactor = secrets.redactor(os.environ, mcp_servers.words_of(sources))
     return World(
         desk.store,
         first.provider,
@@ -276,6 +277,17 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         misfit=schemas.checker(created.schema) if created.schema else None,
         relevance=make_relevance(run.embedder, policy, limits, options, run.prices, redactor.text),
     )
+
+
+def _add_addresses(
+    options: dict[str, str], created: e.TaskCreated, run: Run, names: Iterable[str]
+) -> None:
+    """Where the providers of these names are, that the task was not begun with."""
+    others = {full.partition("/")[0] for full in names}
+    for other in others - {created.provider, ""}:
+        address = run.address(other)
+        if address:  # else its key would go to its usual server and not to the configured one
+            options.setdefault(f"{other}:base_url", address)
 
 
 def _rules(desk: Desk, created: e.TaskCreated, run: Run) -> tuple[Rule, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,7 +90,7 @@ class Work:
         """`rows` are the tasks that there are; `kinds` those of the goals that are due."""
         self._desk, self.batch, self._goals, self._kinds = desk, batch, goals, kinds
         self._view, self._fail_fast = view, fail_fast
-        self._redact = secrets.redactor(os.environ).text
+        self._redactor = secrets.redactor(os.environ)
         self._drivers: dict[str, Driver] = {}
         self._tasks: dict[int, str] = {}
         self._why: dict[int, AgentctlError] = {}
@@ -135,7 +136,7 @@ class Work:
 
     async def run(self, workers: int, go_on: str) -> str:
         """Work until all is done or stopped; return the name of the signal that came, or ""."""
-        self._view.begun(self)
+        self._say(lambda: self._view.begun(self))
         self._tell_results()
         due = [goal for goal in self._goals if goal.number in self._kinds]
         with signals.listening(go_on, self.stop, self._view.complain) as received:
@@ -157,32 +158,42 @@ class Work:
 
     async def _one(self, goal: Goal) -> None:
         """Work on one goal. Only a broken state home goes beyond it."""
-        kind = self._kinds[goal.number]
-        task_id = self._tasks.get(goal.number, "")
-        limits = kind.limits if task_id else {}
         outcome, why = "failed", ""
         try:
-            if not task_id:
-                task_id = self._tasks[goal.number] = orders.write(self._desk, self._event(goal))
-            self._view.began(goal, task_id)
-            run = replace(
-                kind.run, limits=limits, ledger=None, listeners=(*kind.run.listeners, self)
-            )
-            state = await app.driven(
-                self._desk, task_id, run, on_driver=lambda driver: self._keep(task_id, driver)
-            )
+            state = await self._driven(goal)
             outcome, why = state.status, _why(state)
             self.is_over_cap |= _over_cap(state)
         except StoreError:
             raise
         except NotResumable:  # somebody else has gone on with it, and it is done
-            outcome = fold(self._desk.store.read(task_id)).status
+            outcome = fold(self._desk.store.read(self._tasks[goal.number])).status
         except AgentctlError as error:
             self._why[goal.number] = error
             outcome, why = OUTCOMES.get(error.exit_code, "failed"), str(error)
+        except Exception as error:  # noqa: BLE001 - a defect that one goal met does not stop others
+            why = f"A defect of agentctl or of what is plugged in: {type(error).__name__}: {error}."
+            self._why[goal.number] = AgentctlError(why)
         finally:
-            self._drivers.pop(task_id, None)
-        self._ended(goal, outcome, task_id, why)
+            self._drivers.pop(self._tasks.get(goal.number, ""), None)
+        self._ended(goal, outcome, why)
+
+    async def _driven(self, goal: Goal) -> State:
+        """Go on with a goal's task, or begin it."""
+        kind = self._kinds[goal.number]
+        known = self._tasks.get(goal.number, "")
+        task_id = known or orders.write(self._desk, self._event(goal))
+        self._tasks[goal.number] = task_id
+        self._say(lambda: self._view.began(goal, task_id))
+        run = replace(
+            kind.run,
+            limits=kind.limits if known else {},
+            ledger=None,
+            listeners=(*kind.run.listeners, self),
+            redactor=self._redactor,
+        )
+        return await app.driven(
+            self._desk, task_id, run, on_driver=lambda driver: self._keep(task_id, driver)
+        )
 
     def _keep(self, task_id: str, driver: Driver) -> None:
         self._drivers[task_id] = driver
@@ -190,15 +201,16 @@ class Work:
     def _event(self, goal: Goal) -> e.TaskCreated:
         return replace(
             self._kinds[goal.number].event,
-            goal=self._redact(storable(goal.text)),
-            name=self._redact(storable(goal.name)),
+            goal=self._redactor.text(storable(goal.text)),
+            name=self._redactor.text(storable(goal.name)),
             item=goal.number,
         )
 
-    def _ended(self, goal: Goal, outcome: str, task_id: str, why: str) -> None:
+    def _ended(self, goal: Goal, outcome: str, why: str) -> None:
         self.outcomes[outcome] += 1
         self._closed.add(goal.number)
-        self._view.ended(goal, outcome, task_id, why)
+        task_id = self._tasks.get(goal.number, "")
+        self._say(lambda: self._view.ended(goal, outcome, task_id, why))
         self._tell_results()
         if self.is_over_cap:
             self._pool.stop()
@@ -207,17 +219,24 @@ class Work:
 
     def _tell_results(self) -> None:
         """Tell the results that are next in order; none is kept longer than it has to wait."""
-        while self._told < len(self._goals) and self._fault is None:
+        while self._told < len(self._goals):
             goal = self._goals[self._told]
             if goal.number not in self._closed:
                 return
-            try:
-                self._view.result(self._result(goal))
-            except (OSError, AgentctlError) as error:  # told when all goals are at a stop
-                self._fault = error
-                self.stop("SIGPIPE" if isinstance(error, BrokenPipeError) else "the output")
+            document = self._result(goal)
+            self._say(partial(self._view.result, document))
             self._told += 1
             self._closed.discard(goal.number)
+
+    def _say(self, tell: Callable[[], None]) -> None:
+        """Tell the view. If it cannot be told, all goals are paused, and then that is raised."""
+        if self._fault is not None:
+            return
+        try:
+            tell()
+        except (OSError, AgentctlError) as error:
+            self._fault = error
+            self.stop("SIGPIPE" if isinstance(error, BrokenPipeError) else "the output")
 
     def _result(self, goal: Goal) -> dict[str, Any]:
         task_id, why = self._tasks.get(goal.number, ""), self._why.get(goal.number)

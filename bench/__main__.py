@@ -1,12 +1,13 @@
-"""`python -m bench context|guards|report|startup|step|tools`."""
+"""`python -m bench batch|context|guards|report|startup|step|tools`."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import context, guards, report, startup, step, tools
+from bench import batch, context, guards, report, startup, step, tools
 
 COMMANDS = {
+    "batch": batch.main,
     "context": context.main,
     "guards": guards.main,
     "report": report.main,

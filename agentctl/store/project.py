@@ -124,6 +124,8 @@ class Projection:
 
     def _finished(self, task: int, event: e.Finished, at_ms: Millis) -> None:
         self._stopped(task, e.Stopped(event.outcome, ""), at_ms)
+        for known in (self._requests, self._prices, self._paced):
+            known.pop(task, None)  # a process may see thousands of tasks come and go
 
     def _limit_changed(self, task: int, event: e.LimitChanged, at_ms: Millis) -> None:
         self._db.execute(
