@@ -39,7 +39,7 @@ def test_the_status_fits_on_one_line_of_the_terminal(width: int) -> None:
 
 def test_a_goal_is_one_line_whatever_its_text_holds() -> None:
     line = goal_line(standing(), "failed", "1abc", "two\nlines \x1b[2J [bold]", "no key.").plain
-    assert line == "✗ 12/40 1abc failed two lines \\x1b[2J [bold] (no key)"
+    assert line == "✗ 12/40 1abc failed: no key · two lines \\x1b[2J [bold]"
 
 
 @pytest.mark.parametrize(

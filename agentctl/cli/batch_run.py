@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agentctl import batch_files, batches, settings
 from agentctl.batch_files import Goal
 from agentctl.batch_work import Work
-from agentctl.cli.output import console, paragraphs, say_json, tell
+from agentctl.cli.output import console, paragraphs, say_json
 from agentctl.cli.results_file import LinesFile
 from agentctl.control import Desk
 from agentctl.errors import UsageError
@@ -133,7 +133,10 @@ class BatchScreen:
             return
         line = report.goal_line(self.standing(), outcome, task_id, goal.text, why)
         try:
-            self._console.print(line, soft_wrap=not self._console.is_terminal)
+            if self._console.is_terminal:
+                self._console.print(line, no_wrap=True, overflow="ellipsis")
+            else:
+                self._console.print(line, soft_wrap=True)
         except OSError:
             self._quiet = True  # nobody is left to be told; the goals go on
 
@@ -151,7 +154,7 @@ class BatchScreen:
     def complain(self, line: str) -> None:
         """Write a line for the person."""
         self._hide()
-        tell(line)
+        paragraphs(line)
         self._show()
 
     def last(self, ended: batches.Ended) -> None:

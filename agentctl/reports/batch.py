@@ -17,7 +17,8 @@ MINUTE_MS = 60_000
 GLYPHS = {"done": "✓", "failed": "✗", "busy": "✗"}
 STYLES = {"done": "green", "failed": "red", "busy": "red"}
 UNFINISHED = ("failed", "limit", "waiting", "paused", "cancelled", "busy")
-BAR_WIDTH = 24
+FIGURES_WIDTH = 60
+"""About as much room as all figures take."""
 
 
 class Standing(Struct, frozen=True):
@@ -45,16 +46,17 @@ def goal_line(standing: Standing, outcome: str, task_id: str, goal: str, why: st
     """One goal that has come to an end or a stop, on one line."""
     glyph = GLYPHS.get(outcome, "–")
     head = f"{glyph} {standing.ended}/{standing.goals} {task_id or '-'} {outcome}"
-    said = " ".join(goal.split())
-    text = f"{said} ({why.rstrip('.')})" if why else said
+    reason = f": {why.rstrip('.')}" if why else ""
+    said = " ".join(f"{reason} · {goal}".split())
     line = Text(head, style=STYLES.get(outcome, "yellow"))
-    return line.append(f" {visible(text)}", style="none")
+    return line.append(visible(said if reason else f" {said}"), style="none")
 
 
 def status(standing: Standing, width: int) -> RenderableType:
     """The line at the bottom of a terminal: a bar and figures, as many as there is room for."""
-    bar = ProgressBar(total=max(standing.goals, 1), completed=standing.ended, width=BAR_WIDTH)
-    room = width - BAR_WIDTH - 1
+    bar_width = min(max((width - FIGURES_WIDTH) // 2, 6), 24)
+    bar = ProgressBar(total=max(standing.goals, 1), completed=standing.ended, width=bar_width)
+    room = width - bar_width - 2  # the last column stays free
     text = ""
     for part in figures(standing):
         longer = f"{text} · {part}" if text else part

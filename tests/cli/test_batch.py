@@ -66,13 +66,13 @@ def test_each_goal_is_a_task_of_the_batch_and_has_a_line_of_result(place: Place)
 
 
 def test_piped_progress_is_one_plain_line_for_each_goal_and_quiet_has_none(place: Place) -> None:
-    write(place, "one", goal("two\nlines", "broken"))
+    write(place, "one", goal("two\nlines" + 20 * " and more", "broken"))
     ran = place.cli("batch", "goals.jsonl", "-w", "1")
     first, second, *last = ran.err.splitlines()
     assert first.startswith("✓ 1/2")
-    assert first.endswith("done one")
+    assert first.endswith("done · one")
     assert second.startswith("✗ 2/2")
-    assert "failed two lines (" in second
+    assert second.endswith(" · two lines" + 20 * " and more")
     assert last[-1] == "Go on with: agentctl batch goals.jsonl --resume"
     assert "\x1b" not in ran.err
     write(place, "one", name="others.jsonl")
