@@ -29,6 +29,7 @@ from agentctl.assembly import (
 )
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
+from agentctl.core.history import own_from
 from agentctl.core.permissions import parse_rule
 from agentctl.core.redact import Redactor
 from agentctl.core.state import FINAL, State, fold
@@ -170,7 +171,7 @@ def _taken(desk: Desk, task_id: str, run: Run) -> Iterator[Driver]:
         model = f"{world.provider.name}/{world.provider.model}"  # perhaps a cheaper one this time
         check_credits(desk, _limits(state, run), state.created.account, model)
         # What came before this process held the task is old; of a new task, nothing is.
-        seen = len(log) if created_here is None else 1
+        seen = len(log) if created_here is None else own_from(log) or 1
         _take_up(desk, task_id, seen, list(_changes(state, run, world)))
         driver = Driver(task_id, world, tell_from=0 if len(log) == 1 else len(log))
         yield driver

@@ -90,6 +90,31 @@ class Desk:
         was = "waiting" if row.status == "waiting" else "interrupted"
         return f"Task {row.id} was {was}; it is paused now."
 
+    def send(self, row: TaskRow, text: str) -> str:
+        """Say something to the model of a task that has not ended; return what came of it.
+
+        Each call is one more message. Raises NotResumable.
+        """
+        while True:
+            with translated(self.store.path):
+                number = self.store.number(row.id)
+                status, seen = queries.standing(self.store.connection, number)
+            _refuse_said(row.id, status)
+            # An intent: refused if anything was written since, as that the task has ended.
+            said = e.UserSaid(text)
+            if not self.store.append(row.id, seen, [], now_ms(), intents=[said]).refused:
+                break
+        row = self.find(row.id)
+        if row.status == "running":
+            return f"Task {row.id} reads it before its next step (process {row.pid})."
+        return f"Task {row.id} is {row.status}: the message is kept and read when it goes on."
+
+    def last_of(self, cwd: str) -> TaskRow | None:
+        """The newest task that somebody began in this workspace, forks and imports included."""
+        with translated(self.store.path):
+            row = queries.newest_in(self.store.connection, cwd)
+        return None if row is None else self.seen(row)
+
     def cancel(self, row: TaskRow, *, reason: str) -> str:
         """End a task for good; return what came of it. Idempotent."""
         if row.status == "cancelled":
@@ -152,16 +177,15 @@ class Desk:
         """Write what follows from the log of a task that nobody drives."""
         # Here, because only tasks without a process need it and `pause` must start quickly.
         from agentctl.core.decide import Record, decide
-        from agentctl.core.state import apply, fold
+        from agentctl.core.state import apply_all, fold
         from agentctl.core.values import Quote, View
 
-        log = self.store.read(task_id)
-        state = fold(log)
+        state = fold(self.store.read(task_id))
         view = View(max(now_ms(), state.last_ms), Quote(0, 0, 0, 0))
         while isinstance(action := decide(state, view), Record):
-            self.store.append(task_id, None, action.facts, view.now_ms)
-            for fact in action.facts:
-                apply(state, fact, view.now_ms)
+            # Like intents: what somebody has said meanwhile is not passed over.
+            result = self.store.append(task_id, state.seq, [], view.now_ms, intents=action.facts)
+            apply_all(state, result.recorded)
 
 
 def now_ms() -> Millis:
@@ -175,4 +199,14 @@ def _refuse_ended(row: TaskRow) -> None:
             f"Task {row.id} has ended ({row.status}).",
             kept="Its answer and costs are kept.",
             next_step=f"See them with: agentctl show {row.id}",
+        )
+
+
+def _refuse_said(task_id: str, status: str) -> None:
+    if status in ENDED:
+        raise NotResumable(
+            f"Task {task_id} has ended ({status}): it reads no more messages.",
+            kept="Nothing was sent; its answer and costs are kept.",
+            next_step="Go on from its end, in a task that knows what it knew: "
+            f'agentctl fork {task_id} --run --goal "…"',
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -207,12 +207,25 @@ def first_event(desk: Desk, order: Order) -> e.TaskCreated:
 
 def write(desk: Desk, event: e.TaskCreated) -> str:
     """Write the first event of a new task and hold it; return its id."""
+    return write_new(desk, lambda task_id: desk.store.create(task_id, event, now_ms()))
+
+
+def write_new(desk: Desk, write: Callable[[str], bool]) -> str:
+    """Write a task under a new id and hold it; return that id.
+
+    `write` returns False where the id is taken.
+    """
     while True:
         task_id = new_id()
         if desk.store.has(task_id):
             continue  # two tasks within one second drew the same two characters
         held = Lease(desk.locks, task_id)
-        if desk.store.create(task_id, event, now_ms()):
+        try:
+            written = write(task_id)
+        except BaseException:
+            held.release(forget=True)
+            raise
+        if written:
             desk.leases[task_id] = held
             return task_id
         held.release()  # another process was quicker

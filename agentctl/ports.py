@@ -328,6 +328,16 @@ class Store(Protocol):
         """Write the first event of a new task; False when the id is taken."""
         ...
 
+    def take_over(
+        self, task_id: str, log: Sequence[Recorded], outputs: Sequence[StoredOutput] = ()
+    ) -> bool:
+        """Write a new task with a history that is not its own; False when the id is taken.
+
+        All or nothing. The log has a Forked or Imported in it, and after that only what costs
+        nothing: no call of it is counted, and nothing of it weighs on what tasks share.
+        """
+        ...
+
     def append(
         self,
         task_id: str,

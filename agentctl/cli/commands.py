@@ -27,6 +27,8 @@ COMMANDS: dict[str, str] = {
     "pause": "control:pause",
     "resume": "resume:resume",
     "cancel": "control:cancel",
+    "send": "control:send",
+    "fork": "fork:fork",
     "costs report": "costs:report",
     "costs show": "costs:show",
     "costs status": "books:status",

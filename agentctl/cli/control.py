@@ -1,4 +1,4 @@
-"""pause, cancel."""
+"""pause, cancel, send."""
 
 from __future__ import annotations
 
@@ -26,6 +26,24 @@ def pause(
         row = desk.find(task)
         message = desk.pause(row, now=now, reason=without_secrets(reason))
     _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}")
+
+
+def send(
+    task: Task,
+    text: Annotated[
+        str, typer.Argument(metavar="MESSAGE", help="What to say; - reads it from stdin.")
+    ],
+    json: Json = False,
+) -> None:
+    """Tell a task something before its next step. E.g.: agentctl send @last 'Only the tests'"""
+    from agentctl.cli.goal import read_message  # these, not needed for --help
+    from agentctl.control import Desk
+
+    with Desk() as desk:
+        row = desk.find(task)
+        message = desk.send(row, without_secrets(read_message(text)))
+        stands = desk.find(row.id).status != "running"
+    _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}" if stands else "")
 
 
 def cancel(task: Task, reason: Reason = "", json: Json = False) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from agentctl.cli.output import tell
-from agentctl.core.sanitize import GOAL_BYTES_MAX
+from agentctl.core.sanitize import GOAL_BYTES_MAX, goal_problem, storable
 from agentctl.errors import UsageError
 
 SILENT_S, PATIENCE_S = 0.5, 10.0
@@ -28,6 +28,15 @@ def read_goal(goal: str | None, file: str | None) -> str:
             raise UsageError("What is the goal?", next_step=EXAMPLE)
         return piped
     return _with_stdin(goal)
+
+
+def read_message(text: str) -> str:
+    """Return what is to be said to a task, fit to be stored. Raises UsageError."""
+    said = _text(_stdin_bytes(), "stdin") if text == "-" else text
+    problem = goal_problem(said, "message")
+    if problem:
+        raise UsageError(problem, next_step="E.g.: agentctl send @last 'Only the tests'")
+    return storable(said)
 
 
 def _with_stdin(goal: str) -> str:

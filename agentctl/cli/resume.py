@@ -57,12 +57,9 @@ def resume(
 ) -> int:
     """Go on with a stopped or interrupted task. E.g.: agentctl resume @last --max-cost 1.00"""
     limits = o.picked(locals(), o.LIMITS)
-    from agentctl.cli.session import Screen, resume_tasks  # the runner and all that it needs
+    from agentctl.cli.session import Given, Screen, resume_tasks  # the runner and all that it needs
 
-    return resume_tasks(
-        task,
-        everything=everything,
-        due=due,
+    given = Given(
         limits=limits,
         provider=provider or "",
         model=model or "",
@@ -75,5 +72,6 @@ def resume(
         mcp=mcp or (),
         no_cache=bool(no_cache),
         on_unknown=on_unknown,
-        screen=Screen(json=json, quiet=quiet, verbose=verbose, output=output),
     )
+    screen = Screen(json=json, quiet=quiet, verbose=verbose, output=output)
+    return resume_tasks(task, everything=everything, due=due, given=given, screen=screen)

@@ -16,6 +16,12 @@ def run(
     file: Annotated[
         str | None, typer.Option("-f", "--file", metavar="FILE", help="Read the goal from a file.")
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "-c", "--continue", help="Say it to the last task of this folder, which goes on."
+        ),
+    ] = False,
     provider: o.Provider = None,
     model: o.Model = None,
     fallback: o.Fallback = None,
@@ -59,6 +65,10 @@ def run(
     output: o.Output = None,
 ) -> int:
     """Work towards a goal. E.g.: agentctl run 'Find all TODOs and write them to todos.md'"""
+    if again:
+        from agentctl.cli.onward import continue_last  # only here
+
+        return continue_last(locals())
     flags = o.picked(locals(), (*o.LIMITS, *o.CHOICES))
     flags["rules"] = False if no_rules else None
     flags["summaries"] = False if no_summaries else None

@@ -11,13 +11,14 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agentctl import app, mcp_servers, orders, own_tools, settings, signals
+from agentctl import app, forks, mcp_servers, orders, own_tools, settings, signals
 from agentctl.cli.approval import ask_user, can_ask
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
 from agentctl.cli.output import console, paragraphs, say, say_json, tell
 from agentctl.cli.tokens import ratio
 from agentctl.control import Desk
+from agentctl.core.sanitize import goal_problem
 from agentctl.core.state import fold
 from agentctl.errors import EXIT_CODES, AgentctlError, NotResumable, TaskBusy, UsageError
 from agentctl.listeners.jsonl import JsonLines
@@ -80,25 +81,24 @@ def run_goal(
         return _drive(desk, task_id, chosen, screen, {})
 
 
-def resume_tasks(
-    task: str,
-    *,
-    everything: bool,
-    due: bool,
-    limits: Mapping[str, object],
-    provider: str,
-    model: str,
-    fallback: str | None,
-    approve: str | None,
-    rules: Mapping[str, Sequence[str]],
-    sandbox: str | None,
-    context: str | None,
-    tools: Sequence[str],
-    mcp: Sequence[str],
-    no_cache: bool,
-    on_unknown: str,
-    screen: Screen,
-) -> int:
+class Given(Struct, frozen=True, kw_only=True):
+    """What the user says when a task is taken up again; what is not given stays as it was."""
+
+    limits: Mapping[str, object] = {}
+    provider: str = ""
+    model: str = ""
+    fallback: str | None = None
+    approve: str | None = None
+    rules: Mapping[str, Sequence[str]] = {}
+    sandbox: str | None = None
+    context: str | None = None
+    tools: Sequence[str] = ()
+    mcp: Sequence[str] = ()
+    no_cache: bool = False
+    on_unknown: str = "tell"
+
+
+def resume_tasks(task: str, *, everything: bool, due: bool, given: Given, screen: Screen) -> int:
     """Go on with one task, all that stand still or all that are due; return the exit code."""
     if [bool(task), everything, due].count(True) != 1:
         raise UsageError(
@@ -106,41 +106,79 @@ def resume_tasks(
             next_step="Type one of: agentctl resume TASK_ID   agentctl resume --all   "
             "agentctl resume --due",
         )
-    if on_unknown not in ("ask", "rerun", "skip", "tell"):
-        raise UsageError(
-            f"--on-unknown: {on_unknown!r} is none of its words.",
-            next_step="Write ask, rerun, skip or tell.",
-        )
     _check_output(screen)
-    changes: dict[str, Any] = {
-        "limits": limits,
-        "provider": provider,
-        "model": model,
-        "on_unknown": on_unknown,
-        "approve": settings.read_flag("approve", approve) if approve else None,
-        "fallback": None if fallback is None else settings.read_flag("fallback", fallback),
-    }
-    if tools:
-        changes["tools"] = own_tools.entries(tools, settings.here())
-    if mcp:
-        changes["mcp"] = mcp_servers.entries(mcp, settings.here())
-    if no_cache:
-        changes["lookup_ttl_ms"] = None
-    if sandbox:
-        changes["sandbox"] = settings.read_flag("sandbox", sandbox)
-    changes["rules"] = orders.read_permissions(rules)
-    if context:
-        changes["context"] = settings.read_flag("context", context)
+    changes = _changes(given)
     with Desk() as desk:
         if task:
             return _resume(desk, desk.find(task).id, screen, changes)
         return _resume_all(desk, app.due(desk) if due else app.resumable(desk), screen, changes)
 
 
+def continue_last(
+    goal: str | None, *, file: str | None, cwd: str | None, given: Given, screen: Screen
+) -> int:
+    """Go on with the last task of a folder, which is told something; return the exit code."""
+    _check_output(screen)
+    changes = _changes(given)
+    folder = workspace(cwd)
+    text = read_goal(goal, file)
+    problem = goal_problem(text, "message")
+    if problem:
+        raise UsageError(problem, next_step='Try: agentctl run -c "Now the tests too"')
+    with Desk() as desk:
+        return _resume(desk, forks.go_on(desk, str(folder), text), screen, changes)
+
+
+def fork_task(task: str, wanted: forks.Fork, *, run: bool, screen: Screen) -> int:
+    """Make a fork of a task and say its id, or drive it; return the exit code."""
+    _check_output(screen)
+    with Desk() as desk:
+        made = forks.fork(desk, desk.find(task), wanted)
+        if run:
+            return _resume(desk, made.task_id, screen, _changes(Given()))
+    step = "its goal" if made.at_step == 0 else f"step {made.at_step}"
+    if screen.json:
+        say_json({"task_id": made.task_id, "parent": made.parent, "at_step": made.at_step})
+    else:
+        say(made.task_id)
+        tell(f"Fork of {made.parent} after {step}. Drive it with: agentctl resume {made.task_id}")
+    return EXIT_CODES["done"]
+
+
+def _changes(given: Given) -> dict[str, Any]:
+    """What was given, as fields of `app.Run`. Raises UsageError."""
+    if given.on_unknown not in ("ask", "rerun", "skip", "tell"):
+        raise UsageError(
+            f"--on-unknown: {given.on_unknown!r} is none of its words.",
+            next_step="Write ask, rerun, skip or tell.",
+        )
+    fallback, approve = given.fallback, given.approve
+    changes: dict[str, Any] = {
+        "limits": given.limits,
+        "provider": given.provider,
+        "model": given.model,
+        "on_unknown": given.on_unknown,
+        "approve": settings.read_flag("approve", approve) if approve else None,
+        "fallback": None if fallback is None else settings.read_flag("fallback", fallback),
+    }
+    if given.tools:
+        changes["tools"] = own_tools.entries(given.tools, settings.here())
+    if given.mcp:
+        changes["mcp"] = mcp_servers.entries(given.mcp, settings.here())
+    if given.no_cache:
+        changes["lookup_ttl_ms"] = None
+    if given.sandbox:
+        changes["sandbox"] = settings.read_flag("sandbox", given.sandbox)
+    changes["rules"] = orders.read_permissions(given.rules)
+    if given.context:
+        changes["context"] = settings.read_flag("context", given.context)
+    return changes
+
+
 def _resume(desk: Desk, task_id: str, screen: Screen, changes: Mapping[str, Any]) -> int:
     """Go on under the settings of the task's own folder, wherever this is typed."""
     row = desk.find(task_id)
-    created = fold(desk.store.read(task_id)[:1]).created
+    created = fold(desk.store.read(task_id)).created
     place = Path(row.cwd) if Path(row.cwd).is_dir() else settings.here()
     begun = {"account": row.account, "tier": created.tier, "profile": created.profile}
     flags = {name: changes.get(name) for name in ("context", "sandbox")}

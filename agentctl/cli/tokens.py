@@ -91,13 +91,16 @@ def show_tokens(task: str, *, json: bool) -> None:
     # The store and the whole log: no other `show` needs all of this.
     from agentctl.cli.costs import say_fitting
     from agentctl.control import Desk
+    from agentctl.core.history import own_from
     from agentctl.core.tokens import TokenTally
     from agentctl.reports import tokens
 
     with Desk() as desk:
         row = desk.find(task)
         tally = TokenTally(ratio(desk, row.provider, row.model))
-        calls = [call for record in desk.store.read(row.id) if (call := tally.add(record))]
+        log = desk.store.read(row.id)
+        first = own_from(log)
+        calls = [call for record in log if (call := tally.add(record)) and record.seq >= first]
     window = _window(row.provider, row.model, tally)
     report = tokens.TokenReport(row, tuple(calls), tally.totals, tally.next_request(), window)
     if json:

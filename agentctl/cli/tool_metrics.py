@@ -11,12 +11,14 @@ def show_metrics(task: str, *, json: bool) -> None:
     from agentctl.cli.costs import say_fitting
     from agentctl.cli.tokens import ratio
     from agentctl.control import Desk
+    from agentctl.core.history import own_from
     from agentctl.core.tool_metrics import metrics
     from agentctl.reports import tool_metrics as report
 
     with Desk() as desk:
         row = desk.find(task)
-        found = metrics(desk.store.read(row.id))
+        log = desk.store.read(row.id)
+        found = metrics(log[own_from(log) :])
         per_ktoken = ratio(desk, row.provider, row.model)
     if json:
         say_json({"task_id": row.id, **report.as_json(found, per_ktoken)})

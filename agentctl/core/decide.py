@@ -126,7 +126,7 @@ def _settle_model(state: State, view: View) -> Action | None:
 
 
 def _end(state: State, view: View) -> Action | None:
-    if state.final:
+    if state.final and not state.unheard:
         return Record(judged(state, view.misfit))
     if state.cancel_wanted:
         return Record((e.Finished("cancelled", state.answer),))
@@ -214,6 +214,11 @@ def _run_tools(state: State, view: View) -> Action | None:
     if worst is None:
         return None
     return _held_up(state, view, worst, next(tool for deny, tool in held if deny is worst))
+
+
+def _hear(state: State, view: View) -> Action | None:
+    """Take what users have said into the conversation, now that no call waits for its answer."""
+    return Record((e.UserHeard(len(state.unheard)),)) if state.unheard else None
 
 
 def _told(state: State, deny: Deny, tool: str) -> tuple[e.Event, ...]:
@@ -378,6 +383,7 @@ _RULES: tuple[Callable[[State, View], Action | None], ...] = (
     _answer_calls,
     _ask_user,
     _run_tools,
+    _hear,
     _give_up,
     _warn,
 )

@@ -59,10 +59,10 @@ class TaskCreated(Event, frozen=True, gc=False):
     rules: tuple[Rule, ...] = ()
     """Permissions that were given to this task itself."""
     origin: str = ""
-    """fork (it goes on from a copy of another task's history), child (it works on another's behalf)
-    or batch; empty: it was begun by itself."""
+    """fork (it goes on from a copy of another task's history), import (it was brought here from
+    elsewhere), child (it works on another's behalf) or batch; empty: it was begun by itself."""
     parent: str = ""
-    """That other task, or the batch."""
+    """That other task, the id it had elsewhere, or the batch."""
     item: int = 0
     """Its number in the batch, from 1."""
     profile: str = ""
@@ -268,6 +268,44 @@ class CancelRequested(Event, frozen=True, gc=False):
     reason: str = ""
 
 
+class UserSaid(Event, frozen=True, gc=False):
+    """Fact: somebody has something to say to the model."""
+
+    text: str
+    by: str = "user"
+    """user; or fork: agentctl itself, to a task that goes on from another's history."""
+
+
+class UserHeard(Event, frozen=True, gc=False):
+    """Fact: that is part of the conversation from here on."""
+
+    messages: int = 1
+    """So many of those that were waiting, the oldest first."""
+
+
+class Forked(Event, frozen=True, gc=False):
+    """Fact: the task begins here. What comes before is a copy of another one's history.
+
+    It says what the model knows, and is paid, counted and allowed by nobody here.
+    """
+
+    created: TaskCreated
+    """What holds from here on, in place of what the history was begun with."""
+    at_step: int = 0
+    """After this step of the other task."""
+    at_seq: int = 0
+    """So many of its events were copied."""
+
+
+class Imported(Event, frozen=True, gc=False):
+    """Fact: the task was brought here from elsewhere; what comes before happened there."""
+
+    created: TaskCreated
+    """As in Forked."""
+    version: str = ""
+    """Of the agentctl that exported it."""
+
+
 class Stopped(Event, frozen=True, gc=False):
     """Fact: the run has stopped and can be resumed."""
 
@@ -355,6 +393,10 @@ KINDS: dict[str, type[Event]] = {
         LimitChanged,
         PauseRequested,
         CancelRequested,
+        UserSaid,
+        UserHeard,
+        Forked,
+        Imported,
         Stopped,
         Switched,
         Resumed,

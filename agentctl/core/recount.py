@@ -12,7 +12,9 @@ from msgspec import Struct
 from agentctl.core import events as e
 from agentctl.core.values import Micros, Millis
 
-KINDS = ("TaskCreated", "ModelAsked", "ModelAnswered", "ModelFailed", "Switched")
+KINDS = (
+    "TaskCreated", "ModelAsked", "ModelAnswered", "ModelFailed", "Switched", "Forked", "Imported",
+)  # fmt: skip
 """The only events that matter here."""
 
 
@@ -79,6 +81,10 @@ def recount(events: Iterable[tuple[Millis, e.Event]]) -> Count:
             prices = ""
         elif isinstance(event, e.TaskCreated):
             count.account = event.account
+        elif isinstance(event, (e.Forked, e.Imported)):
+            # What came before was another task's, or elsewhere: of it only the steps count on.
+            count = Count(steps=count.steps, account=event.created.account)
+            waiting, prices = None, ""
         elif waiting is None:
             count.problems.append(f"{type(event).__name__} without a call that waits for it")
         elif isinstance(event, e.ModelAnswered):

@@ -16,16 +16,16 @@ def storable(text: str) -> str:
     return text
 
 
-def goal_problem(text: str) -> str:
-    """Return why this cannot be a goal, or an empty string."""
+def goal_problem(text: str, name: str = "goal") -> str:
+    """Return why this cannot be a goal, or an empty string; `name` is what the user calls it."""
     if not text.strip():
-        return "The goal is empty."
+        return f"The {name} is empty."
     size_bytes = len(text.encode("utf-8", "surrogatepass"))
     if size_bytes > GOAL_BYTES_MAX:
         return (
-            f"The goal has {size_bytes:,} bytes; at most {GOAL_BYTES_MAX:,} are taken. "
-            "Put long material into a file of the workspace and name the file in the goal."
+            f"The {name} has {size_bytes:,} bytes; at most {GOAL_BYTES_MAX:,} are taken. "
+            f"Put long material into a file of the workspace and name the file in the {name}."
         )
     if "\x00" in text:
-        return "The goal contains NUL bytes: it looks like binary data, not text."
+        return f"The {name} contains NUL bytes: it looks like binary data, not text."
     return ""

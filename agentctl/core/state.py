@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from agentctl.core import answers, context
+from agentctl.core import answers, context, history
 from agentctl.core import events as e
 from agentctl.core.answers import say
 from agentctl.core.context_words import Words
@@ -123,6 +123,8 @@ class State(Struct):
     allowed: list[str] = []
     """Rules of "always" answers since the task was last taken up; older ones are stored."""
 
+    unheard: list[str] = []
+    """What users have said and the model has not been told yet, in its order."""
     pause_wanted: e.PauseRequested | None = None
     cancel_wanted: bool = False
     stopped: e.Stopped | None = None
@@ -181,7 +183,7 @@ def apply(state: State, event: e.Event, at_ms: Millis) -> None:
     state.seq += 1
 
 
-_OUTSIDE = frozenset({e.LimitChanged, e.PauseRequested, e.CancelRequested})
+_OUTSIDE = frozenset({e.LimitChanged, e.PauseRequested, e.CancelRequested, e.UserSaid})
 
 
 def _is_from_outside(kind: type[e.Event], event: e.Event) -> bool:
@@ -278,6 +280,20 @@ def _cancel_requested(state: State, event: e.CancelRequested) -> None:
         state.status = "running"
 
 
+def _user_said(state: State, event: e.UserSaid) -> None:
+    # Not part of the conversation yet: where that is would depend on who wrote first.
+    state.unheard.append(event.text)
+
+
+def _user_heard(state: State, event: e.UserHeard) -> None:
+    for text in state.unheard[: event.messages]:
+        say(state, Message("user", text))
+    del state.unheard[: event.messages]
+    # There is something new to answer, whatever the last words were.
+    state.final = state.refused = False
+    state.stumbles = 0
+
+
 def _stopped(state: State, event: e.Stopped) -> None:
     state.status, state.stopped = event.outcome, event
     state.pause_wanted = None
@@ -332,6 +348,10 @@ _APPLY: dict[type[e.Event], Callable[[State, Any], None]] = {
     e.LimitChanged: _limit_changed,
     e.PauseRequested: _pause_requested,
     e.CancelRequested: _cancel_requested,
+    e.UserSaid: _user_said,
+    e.UserHeard: _user_heard,
+    e.Forked: history.forked,
+    e.Imported: history.imported,
     e.Stopped: _stopped,
     e.Resumed: _resumed,
     e.AnswerRefused: answers.answer_refused,

@@ -116,6 +116,8 @@ class TokenTally:
                 self._entered(event)
             case e.ContextPruned():
                 self._weigh_again(self.state)
+            case e.Forked() | e.Imported():
+                self.totals = Totals()  # what came before is not this task's
             case _:
                 pass
         return None

@@ -9,7 +9,7 @@ of the calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from agentctl.core import context
 from agentctl.core import events as e
+from agentctl.core.history import own_from
 from agentctl.core.limits import MTOK
 from agentctl.core.state import State, apply
 from agentctl.core.values import Micros, Millis, Rates
@@ -57,19 +58,23 @@ class Tally:
         self.open_micros: Micros = 0
         """At most this much more: calls without an answer."""
 
-    def add(self, log: Iterable[e.Recorded], names: Mapping[int, str] = NO_NAMES) -> None:
+    def add(self, log: Sequence[e.Recorded], names: Mapping[int, str] = NO_NAMES) -> None:
         """Count one task. Takes time in proportion to its log.
 
         `names` are the keys under which single results are counted, by the numbers of their
         events; the others are counted under their tool.
         """
         task: _Context | None = None
+        first = own_from(log)
         for record in log:
             if isinstance(record.event, e.TaskCreated):
                 task = _Context(record.event, names)
             if task is None:
                 raise ValueError("a log begins with TaskCreated")
-            self._count(task, record)
+            if record.seq < first:
+                task.follow(record)
+            else:
+                self._count(task, record)
         if task is not None and task.state.asked is not None and self._has(task.asked_ms):
             self._unanswered(task.state.asked.reserve_micros)
 

@@ -136,6 +136,11 @@ class Progress:
                     self._line(f"limits changed: {event.reason}", "yellow")
             case e.ContextPruned():
                 self._line(f"context shortened: {event.why}", "dim")
+            case e.UserSaid():
+                self._line(f"message: {event.text}", "cyan")
+            case e.UserHeard():
+                what = "1 message is" if event.messages == 1 else f"{event.messages} messages are"
+                self._line(f"{what} read before this step", "dim")
             case e.PauseRequested():
                 self._line("pause requested: stopping before the next step", "yellow")
             case e.CancelRequested():

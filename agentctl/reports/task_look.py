@@ -41,7 +41,7 @@ def facts(look: Look) -> list[tuple[str, str]]:
     found = [
         ("Task", f"{row.id} {row.name}".strip()),
         ("Goal", state.created.goal),
-        ("From", _origin(row)),
+        ("From", _origin(look)),
         ("Status", f"{row.status} (process {row.pid})" if row.status == "running" else row.status),
         ("Model", f"{state.provider}/{state.model}"),
         ("Workspace", state.created.cwd),
@@ -53,6 +53,7 @@ def facts(look: Look) -> list[tuple[str, str]]:
         ),
         ("Cost", f"{cost(row)}{cap}"),
         ("Took", duration(state.active_ms) if state.active_ms else ""),
+        ("Unread", "\n".join(state.unheard)),
     ]
     if state.asked is not None:
         reserve = state.asked.reserve_micros
@@ -80,9 +81,14 @@ def related_words(look: Look) -> list[tuple[str, str]]:
     return found
 
 
-def _origin(row: TaskRow) -> str:
+def _origin(look: Look) -> str:
+    row = look.row
     if row.origin == "batch":
         return f"item {row.item} of batch {row.parent}"
+    if row.origin == "fork":
+        events = (record.event for step in look.steps for record in reversed(step.events))
+        marks = [event.at_step for event in events if isinstance(event, e.Forked)]
+        return f"fork of {row.parent} at step {marks[-1]}" if marks else f"fork of {row.parent}"
     return f"{row.origin} of {row.parent}" if row.origin else ""
 
 

@@ -84,8 +84,9 @@ class Driver:
                     await self._prepare(belt.refresh)
                 action = decide(self.state, self._viewer.view(self.state, self._now()))
                 match action:
-                    case Record(facts) if isinstance(facts[-1], e.Stopped):
-                        self._commit(facts)  # like an intent: a limit may have been raised just now
+                    case Record(facts) if isinstance(facts[-1], e.Stopped | e.Finished):
+                        # Like an intent: a limit may have been raised, or more been said, just now.
+                        self._commit(facts)
                     case Record(facts):
                         self._hold(*facts)
                     case CallModel(intent):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from agentctl.core import breaker
 from agentctl.core import events as e
+from agentctl.core.history import own_from
 from agentctl.core.lookups import Lookup
 from agentctl.core.rows import Appended, Gate, StoredOutput
 from agentctl.core.values import Circuit, Micros, Millis, Pace, Shared
@@ -28,6 +29,7 @@ class MemoryStore:
         self.credits: dict[str, int] = {}
         self.batch_caps: dict[str, Micros] = {}
         self.circuits: dict[str, Circuit] = {}
+        self._own_from: dict[str, int] = {}
         self._paced: dict[str, bool] = {}
         self._paces: dict[tuple[str, str], list[Millis]] = {}
         self._changes = 0
@@ -39,6 +41,24 @@ class MemoryStore:
         self.logs[task_id] = [e.Recorded(0, at_ms, event)]
         self._changes += 1
         return True
+
+    def take_over(
+        self, task_id: str, log: Sequence[e.Recorded], outputs: Sequence[StoredOutput] = ()
+    ) -> bool:
+        """Write a new task with a history that is not its own: see ports.Store."""
+        if task_id in self.logs:
+            return False
+        self.logs[task_id] = list(log)
+        self._own_from[task_id] = own_from(log)
+        self.outputs |= {output.ref: output.text for output in outputs}
+        self._changes += 1
+        return True
+
+    def _own(self) -> Iterator[tuple[str, Sequence[e.Recorded]]]:
+        """Each task with what it has lived itself."""
+        for task_id, log in self.logs.items():
+            first = self._own_from.get(task_id, 0)
+            yield task_id, log[first:] if first else log
 
     def append(
         self,
@@ -107,7 +127,7 @@ class MemoryStore:
     def _batch(self, task_id: str) -> str:
         """The batch that a task spends for; "" if it is of none."""
         while task_id in self.logs:
-            created = self.logs[task_id][0].event
+            created = self._created(task_id)
             if not isinstance(created, e.TaskCreated) or created.origin not in ("child", "batch"):
                 break
             if created.origin == "batch":
@@ -115,16 +135,22 @@ class MemoryStore:
             task_id = created.parent
         return ""
 
+    def _created(self, task_id: str) -> e.Event:
+        """What the task was begun with, in place of what its history was."""
+        mark = self.logs[task_id][max(self._own_from.get(task_id, 0) - 1, 0)].event
+        return mark.created if isinstance(mark, e.Forked | e.Imported) else mark
+
     def _batch_money(self, batch: str, now_ms: Millis) -> tuple[Micros, Micros, Micros | None]:
         cap = self.batch_caps.get(batch)
         if cap is None:
             return 0, 0, None
         ids = [task_id for task_id in self.logs if self._batch(task_id) == batch]
         busy = sum(self._under_way(now_ms, ids))
-        return sum(sum(_by_minute(self.logs[each]).values()) for each in ids), busy, cap
+        own = dict(self._own())
+        return sum(sum(_by_minute(own[each]).values()) for each in ids), busy, cap
 
     def _under_way(self, now_ms: Millis, ids: Iterable[str] | None = None) -> Iterator[Micros]:
-        for log in (self.logs[each] for each in (self.logs if ids is None else ids)):
+        for log in (log for each, log in self._own() if ids is None or each in ids):
             calls = (r for r in reversed(log) if isinstance(r.event, _OF_CALLS))
             last = next(calls, None)
             if last is None or last.at_ms <= now_ms - UNDER_WAY_MS:
@@ -134,7 +160,7 @@ class MemoryStore:
 
     def _spent(self, now_ms: Millis, window_ms: Millis) -> tuple[Micros, Millis]:
         minutes: dict[int, Micros] = {}
-        for log in self.logs.values():
+        for _, log in self._own():
             for minute, micros in _by_minute(log).items():
                 minutes[minute] = minutes.get(minute, 0) + micros
         first = (now_ms - window_ms) // MINUTE_MS
@@ -208,7 +234,7 @@ class MemoryStore:
     def answered(self, request: str) -> e.ModelAnswered | None:
         """An earlier answer to the same request, if one is kept under this hash."""
         found = None
-        for log in self.logs.values():
+        for _, log in self._own():
             asked = None
             for record in log:
                 if isinstance(record.event, e.ModelAsked):
@@ -222,7 +248,7 @@ class MemoryStore:
         """The last result of a look-up under this hash, if it is still kept."""
         found = [
             (record.at_ms, task_id, event)
-            for task_id, log in self.logs.items()
+            for task_id, log in self._own()
             for record in log
             if isinstance(event := record.event, e.ToolEnded) and event.lookup == key
         ]

@@ -17,6 +17,7 @@ from agentctl.store import gate as gates
 if TYPE_CHECKING:
     import sqlite3
 
+    from agentctl.core.state import State
     from agentctl.store.lookups import Lookups
 
 MINUTE_MS = 60_000
@@ -58,6 +59,15 @@ def insert_task(db: sqlite3.Connection, task_id: str, event: e.TaskCreated, at_m
     if number is None:
         raise TypeError("an insert gives a row number")
     return number
+
+
+def follow_history(db: sqlite3.Connection, number: int, state: State) -> None:
+    """Bring the row of a task that has taken over a history up to date: only its steps count."""
+    wake_ms = state.stopped.wake_ms if state.stopped is not None else 0
+    db.execute(
+        "UPDATE tasks SET status = ?, steps = ?, wake_ms = ?, resumed_ms = 0 WHERE no = ?",
+        (state.status, state.steps, wake_ms, number),
+    )
 
 
 class Projection:

@@ -153,6 +153,26 @@ def names(db: sqlite3.Connection) -> dict[int, str]:
     return dict(db.execute("SELECT no, id FROM tasks").fetchall())
 
 
+def standing(db: sqlite3.Connection, number: int) -> tuple[str, int]:
+    """The status of a task, as its list row has it, and how many events it has, at one moment."""
+    base = number << 32
+    row = db.execute(
+        "SELECT status, (SELECT max(pos) FROM events WHERE pos BETWEEN ? AND ?) FROM tasks"
+        " WHERE no = ?",
+        (base, base | 0xFFFFFFFF, number),
+    ).fetchone()
+    return row[0], (row[1] & 0xFFFFFFFF) + 1
+
+
+def newest_in(db: sqlite3.Connection, cwd: str) -> TaskRow | None:
+    """The newest task of a workspace that somebody began there: no item of a batch, no child."""
+    row = db.execute(
+        f"{_TASK} WHERE cwd = ? AND origin IN ('', 'fork', 'import') ORDER BY no DESC LIMIT 1",
+        (cwd,),
+    ).fetchone()
+    return TaskRow(*row) if row else None
+
+
 def pause_is_due(db: sqlite3.Connection, number: int) -> bool:
     """Whether a pause was asked for after the task was last taken up."""
     base = number << 32

@@ -18,7 +18,7 @@ from agentctl.errors import StoreError
 from agentctl.store import gate as gates
 from agentctl.store import opening
 from agentctl.store.opening import sqlite_module, translated, translation
-from agentctl.store.project import Projection, insert_task
+from agentctl.store.project import Projection, follow_history, insert_task
 
 if TYPE_CHECKING:
     import sqlite3
@@ -85,6 +85,27 @@ class SqliteStore:
                 return False
             number = insert_task(db, task_id, event, at_ms)
             self._write(number, 0, [event], at_ms)
+        return True
+
+    def take_over(
+        self, task_id: str, log: Sequence[e.Recorded], outputs: Sequence[StoredOutput] = ()
+    ) -> bool:
+        """Write a new task with a history that is not its own: see ports.Store."""
+        from agentctl.core.state import fold  # here, because `pause` must start quickly
+
+        state = fold(log)
+        with self._transaction() as db:
+            if db.execute("SELECT 1 FROM tasks WHERE id = ?", (task_id,)).fetchone():
+                return False
+            number = insert_task(db, task_id, state.created, log[-1].at_ms)
+            follow_history(db, number, state)
+            db.executemany(
+                "INSERT OR IGNORE INTO outputs VALUES (?, ?)", ((o.ref, o.text) for o in outputs)
+            )
+            rows = ((number << SEQ_BITS | r.seq, r.at_ms, *e.to_json(r.event)) for r in log)
+            db.executemany(
+                INSERT_EVENT, ((pos, kind, at, body.decode()) for pos, at, kind, body in rows)
+            )
         return True
 
     def append(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from agentctl.core import events as e
@@ -296,3 +297,44 @@ def test_outputs_belong_to_facts_and_are_kept_when_intents_are_refused(
     pair.theirs.append("t1", None, [note()], NOW)
     store.append("t1", 1, [note()], NOW, intents=[ask()], outputs=[StoredOutput("abc", "text")])
     assert store.output("abc") == "text"
+
+
+# --- histories ----------------------------------------------------------------------------------
+
+FORKED = e.Forked(e.TaskCreated("then", "", "sim", "sim-2", "/", Limits(), parent="t1"), 1, 3)
+
+
+def history(store: Any) -> list[e.Recorded]:
+    """A history with a paid call, as a fork of t1 has it."""
+    store.append("t1", 1, [], NOW, intents=[ask()])
+    store.append("t1", 2, [answer()], NOW)
+    return [*store.read("t1"), e.Recorded(3, NOW + 9, FORKED)]
+
+
+def test_a_history_is_read_back_to_the_byte(store: Any) -> None:
+    log = history(store)
+    assert store.take_over("t2", log, [StoredOutput("h", "long")])
+    assert store.read("t2") == log
+    assert store.output("h") == "long"
+
+
+def test_a_history_weighs_on_nothing_that_tasks_share(store: Any) -> None:
+    log = history(store)
+    before = store.shared("default", ("ai",), NOW)
+    store.take_over("t2", log)
+    assert store.shared("default", ("ai",), NOW) == before
+    store.append("t2", 4, [], NOW, intents=[ask(call=2)])
+    assert hour(store, NOW)[0] == before.hour_spent_micros + 1_000
+
+
+def test_an_id_that_is_taken_is_left_alone(store: Any) -> None:
+    log = history(store)
+    assert not store.take_over("t1", log)
+    assert store.read("t1") == log[:-1]
+
+
+def test_an_answer_of_a_history_is_found_where_it_was_given(store: Any) -> None:
+    store.append("t1", 1, [], NOW, intents=[msgspec.structs.replace(ask(), request="key")])
+    store.append("t1", 2, [answer(7)], NOW)
+    store.take_over("t2", [*store.read("t1"), e.Recorded(3, NOW, FORKED)])
+    assert store.answered("key") == answer(7)

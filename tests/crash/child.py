@@ -40,7 +40,7 @@ def note(variable: str, line: str) -> None:
 def wrap_store(point: str) -> None:
     """Count commits by their last event's kind and die before or after the chosen one."""
     seen: Counter[str] = Counter()
-    create, append = SqliteStore.create, SqliteStore.append
+    create, append, take = SqliteStore.create, SqliteStore.append, SqliteStore.take_over
     number = signal.SIGKILL
     if point.startswith("signal "):
         _, word, point = point.split(" ", 2)
@@ -73,6 +73,18 @@ def wrap_store(point: str) -> None:
         at("after", name)
         return result
 
+    def taking(self: SqliteStore, task_id: str, log: Any, *more: Any) -> bool:
+        name = named("Forked")
+        at("before", name)
+        db = self.connection
+        if point == f"within {name}":
+            die = lambda sql: sql == "COMMIT" and os.kill(os.getpid(), number)  # noqa: E731 - short
+            db.set_trace_callback(die)
+        made = take(self, task_id, log, *more)
+        at("after", name)
+        return made
+
+    SqliteStore.take_over = taking  # type: ignore[method-assign] # only in this process
     SqliteStore.create = creating  # type: ignore[method-assign] # only in this process
     SqliteStore.append = appending  # type: ignore[method-assign] # only in this process
 

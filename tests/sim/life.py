@@ -209,6 +209,9 @@ def _raise_limit(end: str, rng: random.Random, shared: MemoryStore, watcher: Wat
     """The user gives more where a limit stopped the task, or sees that it leads nowhere."""
     if end not in ("limit", "failed", "waiting", "paused") or not watcher.log:
         return
+    if rng.random() < 0.1:
+        said = e.UserSaid(f"said {len(watcher.log)}")
+        shared.append(TASK, None, [said], watcher.log[-1].at_ms)
     if rng.random() < 0.15:
         shared.append(TASK, None, [e.CancelRequested()], watcher.log[-1].at_ms)
     elif end == "limit":

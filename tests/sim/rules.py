@@ -46,6 +46,9 @@ class Watcher:
         self.effects: dict[str, int] = {}
         self.log: list[e.Recorded] = []
         self._calls = 0
+        self._said: list[str] = []
+        """By users, and not yet part of the conversation."""
+        self._heard: list[str] = []
         self._open: dict[str, e.ToolStarted] = {}
         """Calls of tools that have begun and not ended, those that calls make too."""
         self._doubt: set[str] = set()
@@ -79,6 +82,13 @@ class Watcher:
         answered = {m.call_id for m in request.messages if m.role == "tool"}
         asked = {c.id for m in request.messages for c in m.calls}
         self.require(asked == answered, "1: no model call while a tool call has no answer")
+        self.require(not self._said, "1: what was said is heard before the next model call")
+        last = self._last_of(e.ModelAsked)
+        if self._heard and isinstance(last, e.ModelAsked) and last.purpose == "step":
+            told = [m.text for m in request.messages if m.role == "user"]
+            times = {text: told.count(text) for text in self._heard}
+            self.require(max(times.values()) == 1, "1: what was said is told once, not twice")
+            self.require(times[self._heard[-1]] == 1, "1: the last that was said is told")
 
     def billed(self, usage: Usage, now_s: float) -> None:
         cost_micros = SimPricer().cost(usage)
@@ -139,7 +149,15 @@ class Watcher:
     def _event(self, event: e.Event) -> None:
         if isinstance(event, e.LimitChanged):
             self.limits = event.limits
-        if isinstance(event, e.Finished) and event.outcome == "done":
+        if isinstance(event, e.UserSaid):
+            ended = isinstance(self.log[-2].event, e.Finished)
+            self.require(not ended, "1: nothing is said to a task that has ended")
+            self._said.append(event.text)
+        elif isinstance(event, e.UserHeard):
+            self._heard += self._said[: event.messages]
+            del self._said[: event.messages]
+        elif isinstance(event, e.Finished) and event.outcome == "done":
+            self.require(not self._said, "1: a task does not end with something unheard")
             created = self.log[0].event
             fits = not created.schema or event.text == FITTING
             self.require(fits, "a task with a schema ends only with an answer that fits it")

@@ -9,8 +9,9 @@ import pytest
 from agentctl.core import decide as decide_module
 from agentctl.core import events as e
 from agentctl.core import state as state_module
+from agentctl.core.answers import say
 from agentctl.core.guards import steps, tokens
-from agentctl.core.values import Pace
+from agentctl.core.values import Message, Pace
 from agentctl.run import perform
 from agentctl.run.driver import Driver
 from tests.sim.life import live
@@ -87,6 +88,33 @@ def _spend_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(state_module._APPLY, e.Resumed, forget)
 
 
+def _words_lost(patch: pytest.MonkeyPatch) -> None:
+    def ends(state: state_module.State, view: object) -> decide_module.Action | None:
+        if state.final:
+            return decide_module.Record((e.Finished("done", state.answer),))
+        return decide_module._end(state, view)
+
+    patch.setattr(
+        decide_module, "_RULES", (decide_module._RULES[0], ends, *decide_module._RULES[2:])
+    )
+
+
+def _words_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(state_module._APPLY, e.UserHeard, lambda state, event: state.unheard.clear())
+
+
+def _words_repeated(patch: pytest.MonkeyPatch) -> None:
+    heard = state_module._APPLY[e.UserHeard]
+
+    def twice(state: state_module.State, event: e.UserHeard) -> None:
+        texts = state.unheard[: event.messages]
+        heard(state, event)
+        for text in texts:
+            say(state, Message("user", text))
+
+    patch.setitem(state_module._APPLY, e.UserHeard, twice)
+
+
 FAULTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     _no_reserve,
     _pause_ignored,
@@ -98,6 +126,9 @@ FAULTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     _pace_forgotten,
     _credits_forgotten,
     _spend_forgotten,
+    _words_lost,
+    _words_forgotten,
+    _words_repeated,
 )
 
 

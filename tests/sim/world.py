@@ -70,8 +70,10 @@ class ProcessStore:
 
     def _other_process(self, at_ms: int) -> None:
         draw = self.fate.rng.random()
-        if draw < 0.75:
-            event: e.Event = e.PauseRequested(now=draw < 0.3)
+        if draw < 0.4:
+            event: e.Event = e.PauseRequested(now=draw < 0.15)
+        elif draw < 0.75:
+            event = e.UserSaid(f"said {len(self.watcher.log)}")
         elif draw < 0.8:
             event = e.CancelRequested()
         else:
