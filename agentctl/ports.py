@@ -331,10 +331,9 @@ class Store(Protocol):
     def take_over(
         self, task_id: str, log: Sequence[Recorded], outputs: Sequence[StoredOutput] = ()
     ) -> bool:
-        """Write a new task with a history that is not its own; False when the id is taken.
+        """Write a task with a history that is not its own, in which nothing is counted.
 
-        All or nothing. The log has a Forked or Imported in it, and after that only what costs
-        nothing: no call of it is counted, and nothing of it weighs on what tasks share.
+        All or nothing; False when the id is taken.
         """
         ...
 

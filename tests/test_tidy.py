@@ -79,6 +79,7 @@ MAY_IMPORT["orders"] |= {
     "store",
 }
 MAY_IMPORT["forks"] = BASE | {"assembly", "control", "limits_desk", "orders", "secrets", "settings"}
+MAY_IMPORT["replay"] = BASE | {"registry", "run", "store"}
 MAY_IMPORT["app"] = {*MAY_IMPORT, "app"} - {"providers", "tools", "reports", "cost_lines"}
 MAY_IMPORT["batch_files"] = {"core", "errors", "settings"}
 MAY_IMPORT["batch_work"] = {*MAY_IMPORT} - {"providers", "tools", "cost_lines"}

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "cancel": "control:cancel",
     "send": "control:send",
     "fork": "fork:fork",
+    "replay": "replay:replay",
     "costs report": "costs:report",
     "costs show": "costs:show",
     "costs status": "books:status",

@@ -120,7 +120,7 @@ def continue_last(
     """Go on with the last task of a folder, which is told something; return the exit code."""
     _check_output(screen)
     changes = _changes(given)
-    folder = workspace(cwd)
+    folder = orders.workspace(cwd, settings.here())
     text = read_goal(goal, file)
     problem = goal_problem(text, "message")
     if problem:

@@ -11,68 +11,29 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from agentctl.core.event import Event as Event
+from agentctl.core.event import TaskCreated as TaskCreated
+from agentctl.core.events_of_users import CancelRequested as CancelRequested
+from agentctl.core.events_of_users import Forked as Forked
+from agentctl.core.events_of_users import Imported as Imported
+from agentctl.core.events_of_users import LimitChanged as LimitChanged
+from agentctl.core.events_of_users import LogRemoved as LogRemoved
+from agentctl.core.events_of_users import PauseRequested as PauseRequested
+from agentctl.core.events_of_users import UserHeard as UserHeard
+from agentctl.core.events_of_users import UserSaid as UserSaid
 from agentctl.core.files import Change
 from agentctl.core.values import (
     Approve,
     ContextPolicy,
-    Limits,
     Message,
     Micros,
     Millis,
     OnUnknown,
     Repeat,
-    Rule,
     Sandbox,
     Stop,
     Usage,
 )
-
-
-class Event(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """Something that happened, numbered 0, 1, 2… within its task."""
-
-
-class TaskCreated(Event, frozen=True, gc=False):
-    """The task exists. First event of every task."""
-
-    goal: str
-    system: str
-    provider: str
-    model: str
-    cwd: str
-    limits: Limits
-    name: str = ""
-    context: ContextPolicy = ContextPolicy()
-    approve: Approve = "ask"
-    options: dict[str, str] = {}
-    """Provider settings without secrets: a script's path, a base URL."""
-    account: str = "default"
-    """Whose calls and credits these are."""
-    tier: str = ""
-    """The named set of limits that was chosen, if one was."""
-    fallbacks: tuple[str, ...] = ()
-    """"provider/model" to go on with, in this order, when the one before does not answer."""
-    reuse: bool = False
-    """An earlier answer to the same request, of any task, is taken instead of asking again."""
-    sandbox: Sandbox = Sandbox()
-    """What its commands are allowed."""
-    rules: tuple[Rule, ...] = ()
-    """Permissions that were given to this task itself."""
-    origin: str = ""
-    """fork (it goes on from a copy of another task's history), import (it was brought here from
-    elsewhere), child (it works on another's behalf) or batch; empty: it was begun by itself."""
-    parent: str = ""
-    """That other task, the id it had elsewhere, or the batch."""
-    item: int = 0
-    """Its number in the batch, from 1."""
-    profile: str = ""
-    """The named set of settings that was chosen, if one was."""
-    agent: str = ""
-    """The definition that it works by, if one was chosen; its prompt is part of `system`."""
-    only: tuple[str, ...] | None = None
-    """The tools that it has, by name or glob; `!` takes away what follows. None: all."""
-    schema: str = ""
-    """The JSON Schema that its answer must fit, as JSON text; empty: it may be any text."""
 
 
 class ModelAsked(Event, frozen=True, gc=False):
@@ -246,66 +207,6 @@ class LimitReached(Event, frozen=True, gc=False):
     """When the limit will allow more by itself; 0: never."""
 
 
-class LimitChanged(Event, frozen=True, gc=False):
-    """Fact: somebody set new limits."""
-
-    limits: Limits
-    reason: str = ""
-
-
-class PauseRequested(Event, frozen=True, gc=False):
-    """Fact: somebody wants the task to stop before its next step."""
-
-    by: str = "user"
-    now: bool = False
-    """Also cut what is running."""
-    reason: str = ""
-
-
-class CancelRequested(Event, frozen=True, gc=False):
-    """Fact: somebody wants the task to end for good."""
-
-    reason: str = ""
-
-
-class UserSaid(Event, frozen=True, gc=False):
-    """Fact: somebody has something to say to the model."""
-
-    text: str
-    by: str = "user"
-    """user; or fork: agentctl itself, to a task that goes on from another's history."""
-
-
-class UserHeard(Event, frozen=True, gc=False):
-    """Fact: that is part of the conversation from here on."""
-
-    messages: int = 1
-    """So many of those that were waiting, the oldest first."""
-
-
-class Forked(Event, frozen=True, gc=False):
-    """Fact: the task begins here. What comes before is a copy of another one's history.
-
-    It says what the model knows, and is paid, counted and allowed by nobody here.
-    """
-
-    created: TaskCreated
-    """What holds from here on, in place of what the history was begun with."""
-    at_step: int = 0
-    """After this step of the other task."""
-    at_seq: int = 0
-    """So many of its events were copied."""
-
-
-class Imported(Event, frozen=True, gc=False):
-    """Fact: the task was brought here from elsewhere; what comes before happened there."""
-
-    created: TaskCreated
-    """As in Forked."""
-    version: str = ""
-    """Of the agentctl that exported it."""
-
-
 class Stopped(Event, frozen=True, gc=False):
     """Fact: the run has stopped and can be resumed."""
 
@@ -362,18 +263,6 @@ class Finished(Event, frozen=True, gc=False):
     outcome: str
     """done or cancelled."""
     text: str = ""
-
-
-class LogRemoved(Event, frozen=True, gc=False):
-    """Fact: the user had what this task said and did taken out of its log; its costs stay.
-
-    Last event of a log that has it. Those before it were made from the ones taken out.
-    """
-
-    events: int
-    """So many were taken out."""
-    bytes: int
-    """Their size."""
 
 
 KINDS: dict[str, type[Event]] = {

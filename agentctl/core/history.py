@@ -48,7 +48,7 @@ def _begin(state: State, created: e.TaskCreated) -> None:
     state.warned, state.blocked = {}, set()
     state.switches, state.tried = [], set()
     state.asked = state.failure = None
-    state.failures = state.stumbles = 0
+    state.failures = state.stumbles = state.misfits = 0
     state.refused = False
     # What was allowed was allowed to the other task.
     state.approved, state.always, state.allowed = set(), set(), []

@@ -17,6 +17,7 @@ from agentctl.core.approval import inner_refusal
 from agentctl.core.context import stored as said
 from agentctl.core.decide import (
     CUT,
+    Action,
     AskUser,
     CallModel,
     Halt,
@@ -82,7 +83,7 @@ class Driver:
             while True:
                 if belt.is_stale and self.state.ready_to_ask:
                     await self._prepare(belt.refresh)
-                action = decide(self.state, self._viewer.view(self.state, self._now()))
+                action = self._decide()
                 match action:
                     case Record(facts) if isinstance(facts[-1], e.Stopped | e.Finished):
                         # Like an intent: a limit may have been raised, or more been said, just now.
@@ -111,6 +112,9 @@ class Driver:
             if self.world.relevance is not None:
                 await self.world.relevance.close()
             self._audience.close()
+
+    def _decide(self) -> Action:
+        return decide(self.state, self._viewer.view(self.state, self._now()))
 
     def interrupt(self, by: str) -> None:
         """A signal came: pause at once, giving what runs a moment to end by itself."""

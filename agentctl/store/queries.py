@@ -167,7 +167,7 @@ def standing(db: sqlite3.Connection, number: int) -> tuple[str, int]:
 def newest_in(db: sqlite3.Connection, cwd: str) -> TaskRow | None:
     """The newest task of a workspace that somebody began there: no item of a batch, no child."""
     row = db.execute(
-        f"{_TASK} WHERE cwd = ? AND origin IN ('', 'fork', 'import') ORDER BY no DESC LIMIT 1",
+        f"{TASK} WHERE cwd = ? AND origin IN ('', 'fork', 'import') ORDER BY no DESC LIMIT 1",
         (cwd,),
     ).fetchone()
     return TaskRow(*row) if row else None

@@ -49,6 +49,8 @@ class Watcher:
         self._said: list[str] = []
         """By users, and not yet part of the conversation."""
         self._heard: list[str] = []
+        self._is_news = False
+        """The last of that has not been told to the model yet."""
         self._open: dict[str, e.ToolStarted] = {}
         """Calls of tools that have begun and not ended, those that calls make too."""
         self._doubt: set[str] = set()
@@ -87,8 +89,10 @@ class Watcher:
         if self._heard and isinstance(last, e.ModelAsked) and last.purpose == "step":
             told = [m.text for m in request.messages if m.role == "user"]
             times = {text: told.count(text) for text in self._heard}
-            self.require(max(times.values()) == 1, "1: what was said is told once, not twice")
-            self.require(times[self._heard[-1]] == 1, "1: the last that was said is told")
+            self.require(max(times.values()) <= 1, "1: what was said is told once, not twice")
+            told_now = not self._is_news or times[self._heard[-1]] == 1
+            self.require(told_now, "1: what was said is told at the next step")
+            self._is_news = False  # later a prune may leave it out
 
     def billed(self, usage: Usage, now_s: float) -> None:
         cost_micros = SimPricer().cost(usage)
@@ -155,6 +159,7 @@ class Watcher:
             self._said.append(event.text)
         elif isinstance(event, e.UserHeard):
             self._heard += self._said[: event.messages]
+            self._is_news = True
             del self._said[: event.messages]
         elif isinstance(event, e.Finished) and event.outcome == "done":
             self.require(not self._said, "1: a task does not end with something unheard")

@@ -1,0 +1,1 @@
+"""Living a recorded task again: the same driver and core, and only the recording in their world."""

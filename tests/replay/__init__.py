@@ -1,0 +1,1 @@
+"""Recorded tasks lived again."""
