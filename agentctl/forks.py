@@ -87,6 +87,11 @@ def fork(desk: Desk, row: TaskRow, wanted: Fork) -> Forked:
     if problem:
         raise UsageError(problem, next_step=f'Try: agentctl fork {row.id} --goal "…"')
     log = desk.store.read(row.id)
+    if isinstance(log[-1].event, e.LogRemoved):
+        raise UsageError(
+            f"The texts of task {row.id} were taken out of its log: there is no history to share.",
+            next_step='Begin a new task: agentctl run "…"',
+        )
     found = steps(log)
     step = _chosen(row, found, wanted.at)
     if step.final and not wanted.goal:

@@ -331,10 +331,7 @@ class Store(Protocol):
     def take_over(
         self, task_id: str, log: Sequence[Recorded], outputs: Sequence[StoredOutput] = ()
     ) -> bool:
-        """Write a task with a history that is not its own, in which nothing is counted.
-
-        All or nothing; False when the id is taken.
-        """
+        """Write a task whose history is not its own, all or nothing; False when the id is taken."""
         ...
 
     def append(

@@ -79,6 +79,8 @@ MAY_IMPORT["orders"] |= {
     "store",
 }
 MAY_IMPORT["forks"] = BASE | {"assembly", "control", "limits_desk", "orders", "secrets", "settings"}
+MAY_IMPORT["transfers"] = BASE | {"__init__", "atomic", "control", "orders", "secrets", "settings"}
+MAY_IMPORT["transfers"] |= {"store"}
 MAY_IMPORT["replay"] = BASE | {"registry", "run", "store"}
 MAY_IMPORT["app"] = {*MAY_IMPORT, "app"} - {"providers", "tools", "reports", "cost_lines"}
 MAY_IMPORT["batch_files"] = {"core", "errors", "settings"}

@@ -30,6 +30,8 @@ COMMANDS: dict[str, str] = {
     "send": "control:send",
     "fork": "fork:fork",
     "replay": "replay:replay",
+    "export": "transfer:export_task",
+    "import": "transfer:import_task",
     "costs report": "costs:report",
     "costs show": "costs:show",
     "costs status": "books:status",

@@ -63,8 +63,8 @@ def _live(desk: Desk, log: Sequence[Recorded], folder: str, approve: str | None)
 
     from agentctl import mcp_servers, own_tools, settings
     from agentctl.cli.approval import ask_user, can_ask
-    from agentctl.orders import workspace
     from agentctl.core.state import fold
+    from agentctl.orders import workspace
     from agentctl.replay.live import run_again
     from agentctl.tool_desk import ToolDesk
 

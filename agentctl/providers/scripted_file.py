@@ -1,4 +1,7 @@
-"""The file that the scripted provider plays: its format, read and checked in one place."""
+"""The file that the scripted provider plays: its format, read and checked in one place.
+
+An exported task is such a file too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from agentctl.core import transfer
+from agentctl.core.events import ModelAnswered, ModelAsked
 from agentctl.core.values import Rates, Stop
 from agentctl.errors import ConfigError
 
@@ -98,6 +103,8 @@ def load(path: str) -> Script:
     except OSError as error:
         why = error.strerror or error
         raise _bad(path, f"it cannot be read ({why})") from error
+    if raw.startswith(transfer.BEGINS):
+        return _recorded(path, raw)
     try:
         tree = msgspec.json.decode(raw) if path.lower().endswith(".json") else _yaml(path, raw)
         script = msgspec.convert(tree, Script)
@@ -110,6 +117,29 @@ def load(path: str) -> Script:
     if script.repeat and all(turn.fault for turn in script.turns):
         raise _bad(path, "`repeat` needs at least one turn that answers - at `$.turns`")
     return script
+
+
+def _recorded(path: str, raw: bytes) -> Script:
+    """The answers of an exported task, as its turns. They cost nothing."""
+    try:
+        found = transfer.read(raw.splitlines())
+    except transfer.BadLine as error:
+        raise _bad(path, str(error)) from error
+    turns: list[Turn] = []
+    purpose, longest = "step", 4096
+    for record in found.log:
+        event = record.event
+        if isinstance(event, ModelAsked):
+            purpose = event.purpose
+        elif isinstance(event, ModelAnswered) and purpose == "step":
+            message, usage = event.message, event.usage
+            calls = tuple(CallSpec(call.name, call.arguments, call.id) for call in message.calls)
+            spec = UsageSpec(
+                usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning
+            )
+            turns.append(Turn(message.text, calls, spec, stop=event.stop))
+            longest = max(longest, usage.output)
+    return Script(tuple(turns), max_output=longest)
 
 
 def _yaml(path: str, raw: bytes) -> object:

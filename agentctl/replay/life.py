@@ -12,6 +12,7 @@ from agentctl.core import events as e
 from agentctl.core.decide import Record, decide
 from agentctl.core.state import apply, fold
 from agentctl.core.values import Millis, Quote, ToolCall, ToolSpec, View
+from agentctl.errors import UsageError
 from agentctl.replay.driver import NOBODY, ReplayBelt, ReplayDriver
 from agentctl.replay.recording import (
     OTHERS,
@@ -55,7 +56,14 @@ def known_tools() -> dict[str, ToolSpec]:
 
 
 def replay(log: Sequence[e.Recorded], known: Mapping[str, ToolSpec]) -> Outcome:
-    """Live a recorded task again. `known` are specs of tools that are at hand."""
+    """Live a recorded task again. `known` are specs of tools that are at hand.
+
+    Raises UsageError if the texts of the task were taken out of its log.
+    """
+    if isinstance(log[-1].event, e.LogRemoved):
+        raise UsageError(
+            "The texts of this task were taken out of its log: there is nothing to replay."
+        )
     recording = Recording(log)
     store, witness = ReplayStore(recording), Witness(log, known)
     processes = 0

@@ -47,7 +47,7 @@ def test_the_python_in_the_page_makes_tools_that_work(tmp_path: Path) -> None:
 
 
 def test_the_test_in_the_page_passes() -> None:
-    first, second = blocks("testing-tools.md", "python")
+    first, second, _ = blocks("testing-tools.md", "python")
     exec(compile(first, "testing-tools.md", "exec"), {})
     assert 'replayed("@last")' in second
 
