@@ -51,7 +51,7 @@ def plan(desk: Desk, now_ms: Millis, older_ms: Millis | None, max_bytes: int | N
         sizes = sql.outputs(db)
         owners: dict[str, set[int]] = defaultdict(set)
         refs: dict[int, set[str]] = defaultdict(set)
-        for number, ref in sql.references(db):
+        for number, ref in sql.references(db, sizes):
             owners[ref].add(number)
             refs[number].add(ref)
         orphans = sum(size for ref, size in sizes.items() if ref not in owners)
@@ -145,13 +145,13 @@ def _drop_orphans(desk: Desk) -> tuple[int, int]:
     with reading(db):
         ended = {row[0] for row in sql.tasks(db) if row[4] in ENDED}
         sizes = sql.outputs(db)
-        unused = sizes.keys() - {ref for _, ref in sql.references(db)}
+        unused = sizes.keys() - {ref for _, ref in sql.references(db, sizes)}
     if not unused:
         return 0, 0
     with writing(db):
         for row in sql.tasks(db):
             if row[0] not in ended:
-                unused -= {ref for _, ref in sql.references(db, row[0])}
+                unused -= {ref for _, ref in sql.references(db, unused, row[0])}
         sql.drop_outputs(db, unused)
     return len(unused), sum(sizes[ref] for ref in unused)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,16 @@ def begin(desk: Desk, task_id: str, at_ms: int = NOW, **changes: Any) -> None:
     assert desk.store.create(task_id, created, at_ms)
 
 
+def ref_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def act(desk: Desk, task_id: str, output: str, at_ms: int = NOW, key: str = "") -> None:
     """A tool of the task has said this, at length."""
     event = e.ToolEnded(
-        "c1", "look", output[:5], output_ref=f"ref-{output[:20]}", output_bytes=9, lookup=key
+        "c1", "look", output[:5], output_ref=ref_of(output), output_bytes=9, lookup=key
     )
-    outputs = [StoredOutput(f"ref-{output[:20]}", output)]
+    outputs = [StoredOutput(ref_of(output), output)]
     desk.store.append(task_id, None, [event], at_ms, outputs=outputs)
 
 
@@ -153,9 +158,10 @@ def test_an_output_stays_while_anybody_refers_to_it(desk: Desk) -> None:
 def test_what_a_file_held_stays_as_long_as_a_task_that_changed_it(desk: Desk) -> None:
     for task_id, before, after in (("a", "one", "two"), ("b", "two", "three")):
         begin(desk, task_id)
-        changes = (Change("f", before, after), Change("new", "", after))
+        old, new = ref_of(before), ref_of(after)
+        changes = (Change("f", old, new), Change("new", "", new))
         event = e.ToolEnded("c1", "write_file", "", changes=changes)
-        outputs = [StoredOutput(text, text) for text in (before, after)]
+        outputs = [StoredOutput(ref_of(text), text) for text in (before, after)]
         desk.store.append(task_id, None, [event], NOW, outputs=outputs)
     end(desk, "a")
     collect(desk)
@@ -168,12 +174,12 @@ def test_an_output_that_is_referred_to_at_the_last_moment_stays(
     """Another process refers to what nothing had referred to when the log was read."""
     begin(desk, "live")
     for text in ("wanted", "unwanted"):
-        desk.store.connection.execute("INSERT INTO outputs VALUES (?, ?)", (f"ref-{text}", text))
+        desk.store.connection.execute("INSERT INTO outputs VALUES (?, ?)", (ref_of(text), text))
     usual = retention.writing
 
     def later(db: Any) -> Any:
         other = SqliteStore(desk.store.path)
-        event = e.ToolEnded("c1", "look", "", output_ref="ref-wanted", output_bytes=6)
+        event = e.ToolEnded("c1", "look", "", output_ref=ref_of("wanted"), output_bytes=6)
         other.append("live", None, [event], LATE)
         other.close()
         return usual(db)
@@ -181,6 +187,18 @@ def test_an_output_that_is_referred_to_at_the_last_moment_stays(
     monkeypatch.setattr(retention, "writing", later)
     collect(desk)
     assert stored(desk) == {"wanted"}
+
+
+def test_an_output_stays_that_is_named_anywhere_in_a_log_or_in_a_way_unknown_here(
+    desk: Desk,
+) -> None:
+    begin(desk, "a")
+    for ref in (ref_of("named"), ref_of("lost"), "odd-name"):
+        desk.store.connection.execute("INSERT INTO outputs VALUES (?, ?)", (ref, ref))
+    note = e.ToolNote("a", f'{{"x": ["{ref_of("named")}"]}}')
+    desk.store.append("a", None, [note], NOW)
+    collect(desk)
+    assert stored(desk) == {ref_of("named"), "odd-name"}
 
 
 def test_what_it_printed_beside_the_database_goes_too(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.recount import KINDS
 from agentctl.core.values import Message, Millis
 
 GOAL_CHARS = 200
@@ -35,7 +36,7 @@ def _bare(event: e.Event) -> e.Event | None:
     """The event without words; None for one that no sum follows from."""
     match event:
         case e.TaskCreated():
-            return replace(event, goal=event.goal[:GOAL_CHARS], system="", options={}, rules=())
+            return _created(event)
         case e.ModelAsked():
             return replace(event, request="")
         case e.ModelAnswered():
@@ -49,4 +50,9 @@ def _bare(event: e.Event) -> e.Event | None:
         case e.Finished():
             return replace(event, text="")
         case _:
-            return None
+            # Of other kinds those stay that are counted, whatever they are.
+            return event if type(event).__name__ in KINDS else None
+
+
+def _created(event: e.TaskCreated) -> e.TaskCreated:
+    return replace(event, goal=event.goal[:GOAL_CHARS], system="", options={}, rules=())

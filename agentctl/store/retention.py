@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from agentctl.core import events as e
@@ -14,12 +15,10 @@ if TYPE_CHECKING:
 SEQ_BITS = 32
 SEQ_MAX = (1 << SEQ_BITS) - 1
 _IN_TASK = f"pos BETWEEN ? << {SEQ_BITS} AND (? << {SEQ_BITS}) + {SEQ_MAX}"
-_REFERENCES = (
-    ("output_ref", "json_extract(body, '$.output_ref')", ""),
-    ("changes", "json_extract(value, '$.before')", ", json_each(body, '$.changes')"),
-    ("changes", "json_extract(value, '$.after')", ", json_each(body, '$.changes')"),
-)
-"""Where an event names stored outputs: the field, the name as SQL, and what that needs."""
+REF = re.compile(r"[0-9a-f]{16}")
+"""The name of a stored output: the beginning of its hash."""
+NAMED = re.compile(rf'"({REF.pattern})\\*"')
+"""The same where it stands in JSON, also in JSON within JSON. Quotes make it quick to find."""
 ENDED = "status IN ('done', 'cancelled')"
 
 
@@ -43,21 +42,26 @@ def size(db: sqlite3.Connection, number: int) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def references(db: sqlite3.Connection, number: int | None = None) -> Iterator[tuple[int, str]]:
-    """Task and stored output of each event that refers to one, of a task or of all."""
-    where = f"kind = 'ToolEnded'{'' if number is None else f' AND {_IN_TASK}'}"
-    task = f"SELECT pos >> {SEQ_BITS}"
-    sql = " UNION ALL ".join(
-        f"{task}, {ref} FROM events{more}"
-        f" WHERE {where} AND instr(body, '\"{field}\"') AND {ref} <> ''"
-        for field, ref, more in _REFERENCES
-    )
-    return iter(db.execute(sql, () if number is None else (number, number) * len(_REFERENCES)))
+def references(
+    db: sqlite3.Connection, known: Collection[str], number: int | None = None
+) -> Iterator[tuple[int, str]]:
+    """Task and stored output wherever an event, of a task or of all, names one of those `known`.
+
+    By whatever field: what is referred to in a way that is not thought of here must not be lost.
+    """
+    sql = f"SELECT pos >> {SEQ_BITS}, body FROM events"  # noqa: S608 - a constant of this file
+    if number is None:
+        rows = db.execute(sql)
+    else:
+        rows = db.execute(f"{sql} WHERE {_IN_TASK}", (number, number))
+    for task, body in rows:
+        yield from ((task, ref) for ref in NAMED.findall(body) if ref in known)
 
 
 def outputs(db: sqlite3.Connection) -> dict[str, int]:
-    """Bytes of each stored output."""
-    return dict(db.execute("SELECT ref, length(CAST(text AS BLOB)) FROM outputs").fetchall())
+    """Bytes of each stored output, as far as its name is one that can be recognised."""
+    rows = db.execute("SELECT ref, length(CAST(text AS BLOB)) FROM outputs")
+    return {ref: size_bytes for ref, size_bytes in rows if REF.fullmatch(ref)}
 
 
 def rewrite(db: sqlite3.Connection, number: int, kept: Sequence[e.Recorded]) -> None:
