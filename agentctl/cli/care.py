@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agentctl.cli.output import say, say_json, tell
+from agentctl.cli.output import paragraphs, say, say_json, tell
 from agentctl.errors import EXIT_CODES, UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -76,9 +76,9 @@ def init(
     if json:
         say_json({"path": str(path), "kept": str(kept or "")})
         return
-    tell(f"Written: {path}. Every line is commented out, so nothing has changed yet.")
+    paragraphs(f"Written: {path}. Every line is commented out, so nothing has changed yet.")
     if kept:
-        tell(f"The file that was there is kept as {kept}.")
+        paragraphs(f"The file that was there is kept as {kept}.")
 
 
 def gc(
@@ -138,6 +138,7 @@ def backup(
 
     from agentctl import settings
     from agentctl.paths import state_home
+    from agentctl.reports.books import number_of
     from agentctl.store.backup import backup as copy
 
     source = Path(state_home(os.environ)) / "agentctl.db"
@@ -146,4 +147,5 @@ def backup(
     if json:
         say_json({"path": str(target), "bytes": found.bytes, "tasks": found.tasks})
     else:
-        tell(f"Written: {target} ({found.bytes:,} bytes, {found.tasks} tasks), whole and checked.")
+        tasks = number_of(found.tasks, "task")
+        paragraphs(f"Written: {target} ({found.bytes:,} bytes, {tasks}), whole and checked.")

@@ -58,8 +58,11 @@ def doctor_text(findings: Sequence[Finding], width: int, plain: bool = False) ->
         body = [line for text in told for line in wrapped(visible(text), room)]
         lines += [head + body[0], *(indent + line for line in body[1:])]
         for line in each.remedy.split("\n") if each.remedy else ():
-            # Not broken: what is to be typed must stay copyable.
-            lines.append(f"{indent}-> {visible(line)}")
+            # What is to be typed must stay copyable; sentences may be broken.
+            is_prose = line.endswith(".")
+            pieces = wrapped(visible(line), room - 3) if is_prose else [visible(line)]
+            lines.append(f"{indent}-> {pieces[0]}")
+            lines += [f"{indent}   {piece}" for piece in pieces[1:]]
     lines += ["", _result(findings)]
     return "\n".join(map(ascii_only, lines) if plain else lines)
 
