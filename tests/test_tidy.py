@@ -66,8 +66,8 @@ MAY_IMPORT["assembly"] |= {"own_tools", "providers", "registry", "run", "store"}
 MAY_IMPORT["tool_desk"] = BASE | {"assembly", "control", "own_tools", "reports", "run"}
 MAY_IMPORT["tool_desk"] |= {"mcp_servers", "secrets", "settings", "store"}
 MAY_IMPORT["orders"] = BASE | {"assembly", "control", "mcp_servers", "own_tools", "registry"}
-MAY_IMPORT["orders"] |= {"schemas"}
 MAY_IMPORT["checkup"] = BASE | {"__init__", "assembly", "books", "control", "counting", "paths"}
+MAY_IMPORT["checkup"] |= {"mcp_servers", "trust"}
 MAY_IMPORT["checkup"] |= {"pricing", "ranks", "registry", "reports", "settings", "store", "tools"}
 MAY_IMPORT["orders"] |= {
     "agents",

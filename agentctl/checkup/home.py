@@ -13,6 +13,7 @@ from agentctl.checkup.case import Case
 from agentctl.reports.books import number_of
 from agentctl.reports.doctor import Finding
 from agentctl.reports.text import usd
+from agentctl.store.lockfile import look
 from agentctl.store.opening import SCHEMA_VERSION, corrupt, reader, translated
 
 if TYPE_CHECKING:
@@ -113,8 +114,11 @@ def database(case: Case) -> Iterator[Finding]:
             db.close()
     if said != "ok":
         raise corrupt(path, f"its integrity check says: {said}")
-    size = path.stat().st_size
+    size, wal = path.stat().st_size, Path(f"{path}-wal")
     found = f"{size / 1e6:,.1f} MB, schema {version}, {check.replace('_', ' ')} passed"
+    if wal.exists() and wal.stat().st_size:
+        # Of a run that goes on, or of one that died: the next to open the database reads it in.
+        found += f", {wal.stat().st_size / 1e6:,.1f} MB more in its WAL"
     if version > SCHEMA_VERSION:
         yield Finding("database", "problem", f"{found}: written by a newer agentctl",
                       "pip install --upgrade agentctl")  # fmt: skip
@@ -155,11 +159,12 @@ def _is_current(case: Case) -> bool:
     """Whether opening the store would change nothing."""
     if not case.database.exists() or not os.access(case.home, os.W_OK):
         return False
-    db = reader(case.database)
-    try:
-        version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    finally:
-        db.close()
+    with translated(case.database):
+        db = reader(case.database)
+        try:
+            version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        finally:
+            db.close()
     return version == SCHEMA_VERSION
 
 
@@ -204,6 +209,19 @@ def _rebuilt(desk: Desk, path: Path, what: str) -> Finding:
     rebuild(desk, [LedgerBook(path)])
     ledger(desk, path).export()
     return Finding("books", "ok", what, fixed="tables and ledger are written anew from the log")
+
+
+def locks(case: Case) -> Iterator[Finding]:
+    """Which locks are held, and by whom. Raises StoreError."""
+    files = sorted((case.home / "locks").glob("*.lock"))
+    holders = [(path.stem, holder) for path in files if (holder := look(path)) is not None]
+    held = ", ".join(f"{name} by {holder}" for name, holder in holders[:NAMED_MAX])
+    more = len(holders) - NAMED_MAX
+    held += f" and {more} more" if more > 0 else ""
+    left = len(files) - len(holders)
+    free = f"{number_of(left, 'file')} of locks that nobody holds, and that keep out nobody"
+    parts = [part for part, is_so in ((f"held: {held}", holders), (free, left)) if is_so]
+    yield Finding("locks", "ok", "; ".join(parts) or "none is held")
 
 
 def _tasks(desk: Desk) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agentctl import assembly, counting, pricing, ranks, registry
+from agentctl import assembly, counting, mcp_servers, pricing, ranks, registry, trust
 from agentctl.checkup.case import Case, told
 from agentctl.core.values import Usage
 from agentctl.errors import AgentctlError
@@ -53,6 +53,23 @@ def models(case: Case) -> Iterator[Finding]:
             yield _model(case, provider, model)
         else:
             registry.load(registry.PROVIDERS, provider, "provider")
+    if case.settings.embedder:
+        yield _embedder(case)
+
+
+def _embedder(case: Case) -> Finding:
+    provider, _, model = case.settings.embedder.partition("/")
+    name = f"embedder {provider}"
+    try:
+        kind = registry.load(registry.EMBEDDERS, provider, "embedder")
+        made = kind(model, _options(case, provider))
+        assembly.pricer_of(
+            made, case.settings.limits(), _options(case, provider), case.settings.prices,
+            embeds=True,
+        )  # fmt: skip
+    except AgentctlError as error:
+        return told(name, error)
+    return Finding(name, "ok", f"{provider}/{made.model} can be asked")
 
 
 def _options(case: Case, provider: str) -> Mapping[str, str]:
@@ -81,6 +98,29 @@ def _model(case: Case, provider: str, model: str) -> Finding:
         name, "problem", f"no price is known for {full}, so a run would be refused",
         f'Check the name, or write [prices."{full}"] into the configuration',
     )  # fmt: skip
+
+
+def tools(case: Case) -> Iterator[Finding]:
+    """Whether what names further tools can be read; nothing is started. Raises ConfigError."""
+    own, servers = case.settings.tools, case.settings.mcp
+    missing = [path for path in map(_path, (*own, *servers)) if path and not Path(path).exists()]
+    if missing:
+        yield Finding("tools", "problem", f"the settings name what is not there: {missing[0]}",
+                      "Bring it back, or take its name out of the settings")  # fmt: skip
+        return
+    mcp_servers.check(servers, case.home)
+    counts = f"{number_of(len(own), 'file')} or packages of own tools, "
+    counts += f"{number_of(len(servers), 'file')} that name MCP servers"
+    if own or servers:
+        yield Finding("tools", "ok", counts, "Start them all with: agentctl tools check")
+    else:
+        yield Finding("tools", "ok", "only the built-in ones")
+
+
+def _path(entry: str) -> str:
+    """The file that an entry of the settings names; empty: it is a package's."""
+    path = entry.removeprefix(trust.MARK)
+    return path if path.startswith("/") else ""
 
 
 def ollama(case: Case) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agentctl.store.lease import Lease
 from tests.cli.parts import Place
 from tests.contracts.wire import Reply, Server
 
@@ -174,6 +176,28 @@ def test_a_model_without_a_price_is_a_problem(place: Place) -> None:
     code, found = examined(place, **env)
     assert (code, found["model openai"]["level"]) == (1, "problem")
     assert '[prices."openai/no-such-model"]' in found["model openai"]["remedy"]
+
+
+def test_an_embedder_without_its_key_is_a_problem(place: Place) -> None:
+    code, found = examined(place, AGENTCTL_EMBEDDER="openai/text-embedding-3-small")
+    assert (code, found["embedder openai"]["level"]) == (1, "problem")
+    env = {"AGENTCTL_EMBEDDER": "openai/text-embedding-3-small", "OPENAI_API_KEY": KEY}
+    assert examined(place, LLM_PROVIDER="offline", **env)[1]["embedder openai"]["level"] == "ok"
+
+
+@pytest.mark.parametrize("table", ["tools", "mcp"])
+def test_a_file_of_tools_that_is_gone_is_a_problem(place: Place, table: str) -> None:
+    place.user_file.write_text(f'[{table}]\nfiles = ["gone.py"]\n', encoding="utf-8")
+    code, found = examined(place)
+    assert (code, found["tools"]["level"]) == (1, "problem")
+    assert "gone.py" in found["tools"]["found"]
+
+
+def test_who_holds_a_lock_is_told(used: Place) -> None:
+    held = Lease(used.home / "locks", "task-1")
+    _, found = examined(used)
+    assert f"task-1 by process {os.getpid()}" in found["locks"]["found"]
+    held.release()
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
