@@ -59,7 +59,7 @@ def doctor_text(findings: Sequence[Finding], width: int, plain: bool = False) ->
         lines += [head + body[0], *(indent + line for line in body[1:])]
         for line in each.remedy.split("\n") if each.remedy else ():
             # What is to be typed must stay copyable; sentences may be broken.
-            is_prose = line.endswith(".")
+            is_prose = line.endswith(".") or "; " in line
             pieces = wrapped(visible(line), room - 3) if is_prose else [visible(line)]
             lines.append(f"{indent}-> {pieces[0]}")
             lines += [f"{indent}   {piece}" for piece in pieces[1:]]
