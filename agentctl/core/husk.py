@@ -45,6 +45,8 @@ def _bare(event: e.Event) -> e.Event | None:
             return replace(event, detail="")
         case e.Switched():
             return replace(event, why="")
+        case e.Forked() | e.Imported():
+            return replace(event, created=_created(event.created))
         case e.LimitChanged():
             return replace(event, reason="")
         case e.Finished():
@@ -55,4 +57,5 @@ def _bare(event: e.Event) -> e.Event | None:
 
 
 def _created(event: e.TaskCreated) -> e.TaskCreated:
-    return replace(event, goal=event.goal[:GOAL_CHARS], system="", options={}, rules=())
+    goal = event.goal[:GOAL_CHARS]
+    return replace(event, goal=goal, system="", options={}, rules=(), schema="")

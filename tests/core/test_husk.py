@@ -27,15 +27,16 @@ def turns() -> st.SearchStrategy[list[e.Event]]:
         lambda cost, tokens: failed(charged_micros=cost, charged_tokens=tokens), costs,
         st.integers(0, 99),
     )  # fmt: skip
-    switches = st.just(e.Switched("other", "model", "why"))
-    return st.lists(st.one_of(answers, failures, switches), max_size=12)
+    others = (e.Switched("other", "model", "why"), e.Forked(created(name="fork"), 1, 2),
+              e.Imported(created(name="here")))  # fmt: skip
+    return st.lists(st.one_of(answers, failures, st.sampled_from(others)), max_size=12)
 
 
 def lived(parts: list[e.Event], outcome: str = "done") -> list[e.Recorded]:
     log: list[e.Event] = [created(goal=f"{WORD} " * 100, system=WORD)]
     number = 0
     for part in parts:
-        if not isinstance(part, e.Switched):
+        if not isinstance(part, e.Switched | e.Forked | e.Imported):
             number += 1
             log.append(asked(number))
         log.append(part)
@@ -66,7 +67,7 @@ def test_every_call_and_every_sum_follows_from_it_as_before(
 def test_no_word_of_model_tool_or_user_is_left() -> None:
     call = ToolCall("c1", "look", f'{{"a": "{WORD}"}}')
     log = recorded(
-        created(goal="x" * GOAL_CHARS + WORD, system=WORD, options={"a": WORD}),
+        created(goal="x" * GOAL_CHARS + WORD, system=WORD, options={"a": WORD}, schema=WORD),
         asked(request=WORD),
         answered(WORD, call, stop="tools"),
         e.ToolApproved("c1", "look", rule=f"look: {WORD}"),
@@ -77,6 +78,9 @@ def test_no_word_of_model_tool_or_user_is_left() -> None:
         asked(2),
         e.ModelFailed("server", WORD, True),
         e.Switched("other", "model", WORD),
+        e.UserSaid(WORD),
+        e.UserHeard(),
+        e.Forked(created(goal="x" * GOAL_CHARS + WORD, system=WORD), 1, 9),
         e.PauseRequested(reason=WORD),
         e.Stopped("paused", WORD),
         e.Resumed(1),
@@ -87,5 +91,5 @@ def test_no_word_of_model_tool_or_user_is_left() -> None:
     left = husk(log, 4_711, START_MS + 10**9)
     assert not [r for r in left if WORD in e.to_json(r.event)[1].decode()]
     assert [r.seq for r in left] == list(range(len(left)))
-    assert left[-1] == e.Recorded(len(left) - 1, START_MS + 10**9, e.LogRemoved(17, 4_711))
-    assert fold(left).removed == e.LogRemoved(17, 4_711)
+    assert left[-1] == e.Recorded(len(left) - 1, START_MS + 10**9, e.LogRemoved(20, 4_711))
+    assert fold(left).removed == e.LogRemoved(20, 4_711)
