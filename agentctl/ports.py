@@ -136,14 +136,6 @@ class Resources(Protocol):
         ...
 
 
-def _unheard(text: str) -> None:
-    """Nobody listens."""
-
-
-def _nothing_against(arguments: str) -> str:
-    return ""
-
-
 class ToolContext(Struct, frozen=True):
     """What a tool may know of the run it works in."""
 
@@ -163,9 +155,9 @@ class ToolContext(Struct, frozen=True):
     """Makes another tool act on behalf of this call, in the log below it; None: nothing does."""
     resources: Resources | None = None
     """What the tools of this run share."""
-    progress: Emit = _unheard
+    progress: Emit = lambda _line: None
     """Takes how far the call is, a line at a time; some of them come into the log."""
-    may_go_on: Callable[[str], str] = _nothing_against
+    may_go_on: Callable[[str], str] = lambda _arguments: ""
     """Says why the user's rules do not allow to go on with these arguments (JSON) in place of those
     that the call was allowed with, e.g. after a redirect; empty: they do."""
 
