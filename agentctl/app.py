@@ -95,6 +95,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """How long another task's look-ups are reused; None: every look-up is made anew."""
     redactor: Redactor | None = None
     """Takes out the secrets of the environment, made once for several tasks; None: made here."""
+    reason: str = ""
+    """Why the task is taken up, in the user's words, to be kept in its log."""
     address: Callable[[str], str] = lambda _name: ""
     """Where a provider is that the task was not begun with, as configured today; "": as usual."""
 
@@ -198,7 +200,7 @@ def _changes(state: State, run: Run, world: World) -> Iterable[e.Event]:
     provider = world.provider
     limits = _limits(state, run)
     if limits != state.limits:
-        yield e.LimitChanged(limits, "resume")
+        yield e.LimitChanged(limits, run.reason or "resume")
     name = provider.name if provider.name != state.home[0] else ""
     model = provider.model if provider.model != state.home[1] else ""
     fallbacks = run.fallback if run.fallback != state.fallbacks else None
@@ -209,7 +211,7 @@ def _changes(state: State, run: Run, world: World) -> Iterable[e.Event]:
     sandbox = run.sandbox if run.sandbox != state.sandbox else None
     yield e.Resumed(
         os.getpid(), run.on_unknown, name, model, run.approve, fallbacks, policy, sandbox,
-        world.enforced,
+        world.enforced, run.reason,
     )  # fmt: skip
 
 

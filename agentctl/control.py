@@ -78,12 +78,13 @@ class Desk:
             due = queries.pause_is_due(self.store.connection, self.store.number(task_id))
         return "paused" if due else "interrupted"
 
-    def pause(self, row: TaskRow, *, now: bool, reason: str) -> str:
-        """Stop a task before its next step; return what came of it. Idempotent."""
+    def pause(self, row: TaskRow, *, now: bool, reason: str, dry_run: bool = False) -> str:
+        """Stop a task before its next step; return what comes of it. Idempotent."""
         _refuse_ended(row)
         if row.status not in ("running", "interrupted", "waiting"):
             return f"Task {row.id} is already stopped ({row.status})."
-        self._request(row, e.PauseRequested(now=now, reason=reason))
+        if not dry_run:
+            self._request(row, e.PauseRequested(now=now, reason=reason))
         if row.status == "running":
             when = "now" if now else "before its next step"
             return f"Task {row.id} pauses {when} (process {row.pid})."
@@ -115,12 +116,13 @@ class Desk:
             row = queries.newest_in(self.store.connection, cwd)
         return None if row is None else self.seen(row)
 
-    def cancel(self, row: TaskRow, *, reason: str) -> str:
-        """End a task for good; return what came of it. Idempotent."""
+    def cancel(self, row: TaskRow, *, reason: str, dry_run: bool = False) -> str:
+        """End a task for good; return what comes of it. Idempotent."""
         if row.status == "cancelled":
             return f"Task {row.id} is already cancelled."
         _refuse_ended(row)
-        self._request(row, e.CancelRequested(reason=reason))
+        if not dry_run:
+            self._request(row, e.CancelRequested(reason=reason))
         if row.status == "running":
             return f"Task {row.id} is being cancelled (process {row.pid} stops at once)."
         return f"Task {row.id} is cancelled."

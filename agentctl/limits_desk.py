@@ -125,10 +125,10 @@ def set_limits(
     )
 
 
-def set_json(done: LimitsSet) -> dict[str, Any]:
+def set_json(done: LimitsSet, *, dry_run: bool) -> dict[str, Any]:
     """The same for programs: values as in the events."""
     made: dict[str, Any] = to_builtins(done)
-    return made
+    return made | {"dry_run": dry_run}
 
 
 def _used(desk: Desk, row: TaskRow, state: State) -> dict[str, int]:
@@ -154,8 +154,12 @@ def running_ms(row: TaskRow, state: State) -> Millis:
 # --- credits ------------------------------------------------------------------------------------
 
 
-def add_credits(desk: Desk, account: str, text: str, *, reason: str) -> tuple[int, int]:
+def add_credits(
+    desk: Desk, account: str, text: str, *, reason: str, dry_run: bool = False
+) -> tuple[int, int]:
     """Add credits to an account, or take some away, and return its balance before and after.
+
+    With `dry_run` nothing is changed.
 
     Raises UsageError for what is no whole number and for more than there is to be taken.
     """
@@ -172,19 +176,24 @@ def add_credits(desk: Desk, account: str, text: str, *, reason: str) -> tuple[in
             )
         return number
 
-    return _change(desk, account, amount, reason)
+    return _change(desk, account, amount, reason, dry_run)
 
 
-def set_credits(desk: Desk, account: str, text: str, *, reason: str) -> tuple[int, int]:
+def set_credits(
+    desk: Desk, account: str, text: str, *, reason: str, dry_run: bool = False
+) -> tuple[int, int]:
     """Make the balance of an account this number; return what it was and is. Raises UsageError."""
     number = _whole(text, 0)
-    return _change(desk, account, lambda balance: number - balance, reason)
+    return _change(desk, account, lambda balance: number - balance, reason, dry_run)
 
 
-def _change(desk: Desk, account: str, amount: Callable[[int], int], reason: str) -> tuple[int, int]:
+def _change(
+    desk: Desk, account: str, amount: Callable[[int], int], reason: str, dry_run: bool
+) -> tuple[int, int]:
     with translated(desk.store.path):
+        db = desk.store.connection
         return limit_queries.change_credits(
-            desk.store.connection, account, amount, now_ms(), storable(reason)
+            db, account, amount, now_ms(), storable(reason), dry_run=dry_run
         )
 
 

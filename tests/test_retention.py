@@ -16,7 +16,7 @@ from agentctl.books.ledger import LedgerBook
 from agentctl.books.rebuild import rebuild
 from agentctl.control import Desk
 from agentctl.core import events as e
-from agentctl.core.files import Change
+from agentctl.core.change import Change
 from agentctl.core.rows import StoredOutput
 from agentctl.core.state import fold
 from agentctl.core.values import Limits

@@ -51,7 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mcp_servers": BASE | {"task_lists", "tools", "trust"},
     "own_tools": {"errors", "paths", "ports", "registry", "task_lists", "tools", "trust"},
     "control": BASE | {"paths", "store"},
-    "looking": {"control", "core", "reports", "store"},
+    "looking": {"control", "core", "store"},
+    "sights": {"control", "core", "reports", "store"},
     "testing": {"control", "core", "tools"},  # for users' tests: no other room needs it
     "retention": {"control", "core", "errors", "reports", "store"},
     "forecast": {"core"},

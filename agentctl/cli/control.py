@@ -10,6 +10,7 @@ from agentctl.cli.output import say_json, tell, without_secrets
 
 Task = Annotated[str, typer.Argument(metavar="TASK_ID", help="Id, unique prefix, name or @last.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the task's log.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -17,6 +18,7 @@ def pause(
     task: Task,
     now: Annotated[bool, typer.Option("--now", help="Also cut what is running.")] = False,
     reason: Reason = "",
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Pause a task before its next step, from any terminal. E.g.: agentctl pause @last"""
@@ -24,8 +26,8 @@ def pause(
 
     with Desk() as desk:
         row = desk.find(task)
-        message = desk.pause(row, now=now, reason=without_secrets(reason))
-    _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}")
+        message = desk.pause(row, now=now, reason=without_secrets(reason), dry_run=dry_run)
+    _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}", dry_run)
 
 
 def send(
@@ -43,21 +45,23 @@ def send(
         row = desk.find(task)
         message = desk.send(row, without_secrets(read_message(text)))
         stands = desk.find(row.id).status != "running"
-    _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}" if stands else "")
+    _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}" if stands else "", False)
 
 
-def cancel(task: Task, reason: Reason = "", json: Json = False) -> None:
+def cancel(task: Task, reason: Reason = "", dry_run: DryRun = False, json: Json = False) -> None:
     """End a task for good; its log and costs stay. E.g.: agentctl cancel @last"""
     from agentctl.control import Desk  # the store, not needed for --help
 
     with Desk() as desk:
         row = desk.find(task)
-        message = desk.cancel(row, reason=without_secrets(reason))
-    _answer(json, row.id, message, "")
+        message = desk.cancel(row, reason=without_secrets(reason), dry_run=dry_run)
+    _answer(json, row.id, message, "", dry_run)
 
 
-def _answer(json: bool, task_id: str, message: str, next_step: str) -> None:
+def _answer(json: bool, task_id: str, message: str, next_step: str, dry_run: bool) -> None:
     if json:
-        say_json({"task_id": task_id, "message": message})
+        say_json({"task_id": task_id, "message": message, "dry_run": dry_run})
+    elif dry_run:
+        tell(f"It would be: {message}\nNothing was changed (--dry-run).")
     else:
         tell(message + (f"\n{next_step}" if next_step else ""))

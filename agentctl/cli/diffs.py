@@ -27,9 +27,9 @@ def diff(
 ) -> None:
     """Show what a task changed in files, as a patch. E.g.: agentctl diff @last | git apply -R"""
     from agentctl.control import Desk  # these, because --help needs none of them
-    from agentctl.looking import diff as changed
     from agentctl.reports import task_diff
     from agentctl.settings import here
+    from agentctl.sights import diff as changed
 
     with Desk() as desk:
         found = changed(desk, task, paths or (), here())

@@ -18,6 +18,9 @@ Account = Annotated[
     str | None, typer.Option("--account", metavar="NAME", help="Default: the one configured.")
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Kept with the change.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 AllowUnpriced = Annotated[
     bool | None,
@@ -76,9 +79,7 @@ def set_limits(
     wait_in_place: o.WaitInPlace = None,
     allow_unpriced: AllowUnpriced = None,
     reason: Reason = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Change limits of a running or stopped task. E.g.: agentctl limits set @last --max-cost 2"""
@@ -97,7 +98,7 @@ def set_limits(
             desk, row, values, reason=without_secrets(reason), dry_run=dry_run
         )
     if json:
-        say_json(limits_desk.set_json(done))
+        say_json(limits_desk.set_json(done, dry_run=dry_run))
     else:
         tell(_told(done, dry_run=dry_run))
 
@@ -107,7 +108,7 @@ def _told(done: LimitsSet, *, dry_run: bool) -> str:
 
     unpriced = f" + ? {done.unpriced} unpriced" if done.unpriced else ""
     lines = [f"Task {done.task_id} ({done.status}), {usd(done.cost_micros)}{unpriced} spent:"]
-    lines += [f"  {_change(change)}" for change in done.changes]
+    lines += [f"  {change_words(change)}" for change in done.changes]
     if dry_run:
         return "\n".join([*lines, "Nothing was changed (--dry-run)."])
     if not done.written:
@@ -119,7 +120,8 @@ def _told(done: LimitsSet, *, dry_run: bool) -> str:
     return "\n".join(lines)
 
 
-def _change(change: LimitChange) -> str:
+def change_words(change: LimitChange) -> str:
+    """A limit as it was and as it will be, with what is used of it."""
     from agentctl.reports.limit_words import amount, limit_name, unit_of  # as in `_told`
 
     unit = unit_of(change.name)
@@ -169,7 +171,11 @@ def show_credits(
 
 
 def add_credits(
-    number: Number, account: Account = None, reason: Reason = "", json: Json = False
+    number: Number,
+    account: Account = None,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """Add credits to an account; a negative number takes some. E.g.: agentctl credits add 500"""
     from agentctl import limits_desk  # these, because --help needs none of them
@@ -177,12 +183,17 @@ def add_credits(
 
     name = limits_desk.account_in_force(account)
     with Desk() as desk:
-        before, after = limits_desk.add_credits(desk, name, number, reason=without_secrets(reason))
-    _answer(json, name, before, after)
+        why = without_secrets(reason)
+        done = limits_desk.add_credits(desk, name, number, reason=why, dry_run=dry_run)
+    _answer(json, name, done, dry_run=dry_run)
 
 
 def set_credits(
-    number: Number, account: Account = None, reason: Reason = "", json: Json = False
+    number: Number,
+    account: Account = None,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """Make an account's balance this number. E.g.: agentctl credits set 0 --account team-a"""
     from agentctl import limits_desk  # these, because --help needs none of them
@@ -190,12 +201,16 @@ def set_credits(
 
     name = limits_desk.account_in_force(account)
     with Desk() as desk:
-        before, after = limits_desk.set_credits(desk, name, number, reason=without_secrets(reason))
-    _answer(json, name, before, after)
+        why = without_secrets(reason)
+        done = limits_desk.set_credits(desk, name, number, reason=why, dry_run=dry_run)
+    _answer(json, name, done, dry_run=dry_run)
 
 
-def _answer(json: bool, account: str, before: int, after: int) -> None:
+def _answer(json: bool, account: str, done: tuple[int, int], *, dry_run: bool) -> None:
+    before, after = done
     if json:
-        say_json({"account": account, "before": before, "balance": after})
-    else:
-        tell(f"Account {account}: {before:,} -> {after:,} credits.")
+        say_json({"account": account, "before": before, "balance": after, "dry_run": dry_run})
+        return
+    tell(f"Account {account}: {before:,} -> {after:,} credits.")
+    if dry_run:
+        tell("Nothing was changed (--dry-run).")

@@ -10,7 +10,8 @@ from agentctl.cli.output import say_json, show_fitting, tell
 from agentctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from agentctl.core.rows import TaskRow, Wanted
+    from agentctl.core.rows import TaskRow
+from agentctl.core.wanted import Wanted
 
 LISTED = 20
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -48,7 +49,7 @@ def list_tasks(
     if json:
         say_json([as_dict(row) for row in rows])
         return
-    from agentctl.core.rows import Wanted
+    from agentctl.core.wanted import Wanted
     from agentctl.reports.task_list import task_list  # Rich
 
     chosen = which != Wanted()
@@ -67,7 +68,7 @@ def _wanted(states: Any, directories: Any, since: str, text: str, moment_ms: int
     from pathlib import Path  # these, because --help needs none
 
     from agentctl.cli.costs import period
-    from agentctl.core.rows import Wanted
+    from agentctl.core.wanted import Wanted
     from agentctl.looking import STATUSES
 
     words = tuple(word for state in states for word in state.split(",") if word)

@@ -48,6 +48,9 @@ def revoke(
     everything: Annotated[
         bool, typer.Option("--all", help="Every stored answer of this folder.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be forgotten, and forget nothing.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Forget stored "always" answers. E.g.: agentctl permissions revoke 3"""
@@ -73,11 +76,12 @@ def revoke(
                 kept="Nothing was changed.",
                 next_step="See them with: agentctl permissions list --all",
             )
-        permissions.revoke(db, [each.id for each in wanted])
+        if not dry_run:
+            permissions.revoke(db, [each.id for each in wanted])
     if json:
-        say_json(report.as_json((), wanted))
+        say_json(report.as_json((), wanted) | {"dry_run": dry_run})
         return
     for each in wanted:
-        tell(f"Revoked: {report.shown(each.rule)}")
+        tell(f"{'Would be revoked' if dry_run else 'Revoked'}: {report.shown(each.rule)}")
     if not wanted:
         tell("There was nothing to revoke.")

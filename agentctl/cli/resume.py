@@ -49,6 +49,10 @@ def resume(
         ),
     ] = "tell",
     allow_unpriced: o.AllowUnpriced = None,
+    reason: Annotated[str, typer.Option("--reason", help="Kept in the task's log.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
     no_cache: o.NoCache = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -72,6 +76,9 @@ def resume(
         mcp=mcp or (),
         no_cache=bool(no_cache),
         on_unknown=on_unknown,
+        reason=reason,
     )
     screen = Screen(json=json, quiet=quiet, verbose=verbose, output=output)
-    return resume_tasks(task, everything=everything, due=due, given=given, screen=screen)
+    return resume_tasks(
+        task, everything=everything, due=due, given=given, screen=screen, dry_run=dry_run
+    )

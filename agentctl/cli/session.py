@@ -15,7 +15,7 @@ from agentctl import app, forks, mcp_servers, orders, own_tools, settings, signa
 from agentctl.cli.approval import ask_user, can_ask
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
-from agentctl.cli.output import console, paragraphs, say, say_json, tell
+from agentctl.cli.output import console, paragraphs, say, say_json, tell, without_secrets
 from agentctl.cli.tokens import ratio
 from agentctl.control import Desk
 from agentctl.core.sanitize import goal_problem
@@ -96,9 +96,18 @@ class Given(Struct, frozen=True, kw_only=True):
     mcp: Sequence[str] = ()
     no_cache: bool = False
     on_unknown: str = "tell"
+    reason: str = ""
 
 
-def resume_tasks(task: str, *, everything: bool, due: bool, given: Given, screen: Screen) -> int:
+def resume_tasks(
+    task: str,
+    *,
+    everything: bool,
+    due: bool,
+    given: Given,
+    screen: Screen,
+    dry_run: bool = False,
+) -> int:
     """Go on with one task, all that stand still or all that are due; return the exit code."""
     if [bool(task), everything, due].count(True) != 1:
         raise UsageError(
@@ -109,6 +118,11 @@ def resume_tasks(task: str, *, everything: bool, due: bool, given: Given, screen
     _check_output(screen)
     changes = _changes(given)
     with Desk() as desk:
+        if dry_run:
+            from agentctl.cli.foretelling import foretell  # here, because few ask for it
+
+            ids = app.due(desk) if due else app.resumable(desk) if everything else [task]
+            return foretell(desk, [desk.find(each) for each in ids], changes, json=screen.json)
         if task:
             return _resume(desk, desk.find(task).id, screen, changes)
         return _resume_all(desk, app.due(desk) if due else app.resumable(desk), screen, changes)
@@ -158,6 +172,7 @@ def _changes(given: Given) -> dict[str, Any]:
         "provider": given.provider,
         "model": given.model,
         "on_unknown": given.on_unknown,
+        "reason": without_secrets(given.reason),
         "approve": settings.read_flag("approve", approve) if approve else None,
         "fallback": None if fallback is None else settings.read_flag("fallback", fallback),
     }

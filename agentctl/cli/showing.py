@@ -78,8 +78,8 @@ def show_task(
 
 def _task(task: str, number: str, *, json: bool, whole: bool) -> None:
     from agentctl.control import Desk  # these, because --help needs none of them
-    from agentctl.looking import look
     from agentctl.reports import task_look
+    from agentctl.sights import look
 
     with Desk() as desk:
         found = look(desk, task)
@@ -132,9 +132,9 @@ def _page(task: str, file: str, *, html: bool) -> None:
     import os  # these, because few look at a task so
 
     from agentctl.control import Desk
-    from agentctl.looking import look
     from agentctl.reports import task_html, task_markdown
     from agentctl.secrets import redactor
+    from agentctl.sights import look
 
     with Desk() as desk:
         found = look(desk, task, redactor(os.environ))

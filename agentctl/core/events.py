@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from agentctl.core.change import Change
 from agentctl.core.event import Event as Event
 from agentctl.core.event import TaskCreated as TaskCreated
 from agentctl.core.events_of_users import CancelRequested as CancelRequested
@@ -21,7 +22,6 @@ from agentctl.core.events_of_users import LogRemoved as LogRemoved
 from agentctl.core.events_of_users import PauseRequested as PauseRequested
 from agentctl.core.events_of_users import UserHeard as UserHeard
 from agentctl.core.events_of_users import UserSaid as UserSaid
-from agentctl.core.files import Change
 from agentctl.core.values import (
     Approve,
     ContextPolicy,
@@ -246,6 +246,8 @@ class Resumed(Event, frozen=True, gc=False):
     """A new one; None: as before."""
     enforced: str = ""
     """What the sandbox really does on this machine, as it was found by trying."""
+    reason: str = ""
+    """Why, in the user's words."""
 
 
 class AnswerRefused(Event, frozen=True, gc=False):

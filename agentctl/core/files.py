@@ -1,4 +1,4 @@
-"""A file that a tool changed: as the tool says it, and as the log keeps it."""
+"""A file that a tool changed, as the tool says it. How the log keeps it: `change`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,3 @@ class FileChange(Struct, frozen=True):
     after: bytes
     is_known: bool = True
     """What it held before could be read, or there was nothing."""
-
-
-class Change(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """A file of the workspace that a tool created or replaced."""
-
-    path: str
-    """Below the workspace, links followed."""
-    before: str = ""
-    """Content hash of what it held, under which that is stored; empty: there was none."""
-    after: str = ""
-    note: str = ""
-    """Why the contents are not kept (large, binary, unreadable); redacted: without secrets."""

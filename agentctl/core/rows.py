@@ -69,18 +69,6 @@ class TaskRow(Struct, frozen=True):
     """These three as in TaskCreated."""
 
 
-class Wanted(Struct, frozen=True):
-    """Which tasks a list is to have. What is empty leaves none out."""
-
-    statuses: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
-    """Absolute: tasks that work there or below."""
-    since_ms: Millis = 0
-    """Something happened to them then or later."""
-    text: str = ""
-    """In the name or the goal, whatever the case of its letters."""
-
-
 class UsageRow(Struct, frozen=True):
     """One model call in the ledger. It never changes once settled."""
 

@@ -74,7 +74,7 @@ def rebuild_text(check: Check, width: int, plain: bool = False, *, dry_run: bool
 
 def rebuild_json(check: Check, *, dry_run: bool) -> dict[str, Any]:
     """Return the same as plain values."""
-    return {**check_json(check), "written": not dry_run}
+    return {**check_json(check), "written": not dry_run, "dry_run": dry_run}
 
 
 _SAYS = {"ledger": "the file", "export": "theirs", "log": "found"}

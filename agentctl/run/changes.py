@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from agentctl.core.change import Change
 from agentctl.core.events import ToolEnded
-from agentctl.core.files import CHANGE_BYTES_MAX, Change, FileChange
+from agentctl.core.files import CHANGE_BYTES_MAX, FileChange
 from agentctl.core.redact import Redactor
 from agentctl.core.rows import StoredOutput
 from agentctl.core.sanitize import storable

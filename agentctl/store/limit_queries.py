@@ -92,8 +92,12 @@ def change_credits(
     amount: Callable[[int], int],
     at_ms: Millis,
     reason: str,
+    *,
+    dry_run: bool = False,
 ) -> tuple[int, int]:
     """Change a balance in one transaction and return what it was and what it is.
+
+    With `dry_run` what it would be: the transaction is taken back.
 
     `amount` is told the balance and returns what to add to it; where it raises, nothing changes.
     """
@@ -101,7 +105,7 @@ def change_credits(
     try:
         before = gate.balance(db, account)
         after = gate.move_credits(db, account, amount(before), at_ms, None, reason)
-        db.execute("COMMIT")
+        db.execute("ROLLBACK" if dry_run else "COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from agentctl.core.rows import TaskRow, Wanted
+from agentctl.core.rows import TaskRow
+from agentctl.core.wanted import Wanted
 from agentctl.store.project import GOAL_CHARS_MAX
 from agentctl.store.queries import TASK
 

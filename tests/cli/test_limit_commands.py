@@ -206,6 +206,7 @@ def test_credits_are_added_taken_set_and_listed(place: Place) -> None:
         "account": "default",
         "before": 500,
         "balance": 480,
+        "dry_run": False,
     }
     assert place.cli("credits", "set", "9", "--account", "team-a").code == 0
     found = place.cli("credits", "--history", "--json").json

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agentctl.core.events import Event, Finished, PauseRequested, TaskCreated
-from agentctl.core.rows import Wanted
 from agentctl.core.values import Limits
+from agentctl.core.wanted import Wanted
 from agentctl.store.sqlite import SqliteStore
 from agentctl.store.task_queries import wanted
 from tests.cli.parts import Place, Terminal

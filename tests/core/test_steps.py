@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentctl.core import changes
 from agentctl.core import events as e
-from agentctl.core.files import Change
+from agentctl.core.change import Change
 from agentctl.core.steps import Step, steps
 from agentctl.core.values import Limits, Message, ToolCall, Usage
 
