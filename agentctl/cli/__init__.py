@@ -48,6 +48,11 @@ def _main(arguments: list[str]) -> int:
 
         sys.stdout.write(f"agentctl {__version__}\n")
         return 0
+    if arguments[:1] == ["__complete"]:  # asked by a shell: see `agentctl completion`
+        from agentctl.cli.completing import answer
+
+        answer(arguments[1] if len(arguments) > 1 else "", arguments[2:])
+        return 0
     from agentctl.cli.commands import invoke  # Typer is the heaviest part of most commands
 
     return invoke(arguments)

@@ -59,6 +59,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "care:doctor",
     "gc": "care:gc",
     "db backup": "care:backup",
+    "completion": "completing:completion",
     "info": "info:info",
     "trust": "info:trust",
     "untrust": "info:untrust",
