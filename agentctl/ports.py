@@ -168,8 +168,7 @@ class ToolResult(Struct, frozen=True):
     text: str
     ok: bool = True
     proof: str = ""
-    """What the result was got from, told so that any change of it changes this; empty: the result
-    must not be given again."""
+    """What it was got from, so told that any change of it changes this; empty: give it once."""
     again: bool = False
     """It is `ToolContext.earlier`, and still holds."""
     changes: tuple[FileChange, ...] = ()

@@ -59,7 +59,7 @@ _agentctl() {
     done
     (( $#offered )) && compadd -V agentctl -l -d shown -a offered
 }
-compdef _agentctl agentctl
+if [ "$funcstack[1]" = _agentctl ]; then _agentctl "$@"; else compdef _agentctl agentctl; fi
 """,
     "fish": """\
 function __agentctl_complete

@@ -74,7 +74,7 @@ def table(
         if row in rules:
             lines.append("")
         cells = [(column, size, column.text(row, size)) for column, size in chosen]
-        pieces = folded(key, key_width)
+        pieces = folded(key, key_width, words=True)
         for place in range(max(len(pieces), *(len(text) for _, _, text in cells), 1)):
             fitted = [
                 _fit(text[place] if place < len(text) else "", size, left=column.left)
@@ -130,16 +130,21 @@ def cells_of(text: str) -> int:
     return cell_len(text)
 
 
-def folded(text: str, width: int) -> list[str]:
-    """The text in pieces of at most this width."""
+def folded(text: str, width: int, *, words: bool = False) -> list[str]:
+    """The text in pieces of at most this width; with `words`, broken between words if it can be."""
     if cells_of(text) <= width:
         return [text]
     pieces, piece, used = [], "", 0
     for char in text:
         size = cells_of(char)
         if used + size > width and piece:
-            pieces.append(piece)
-            piece, used = "", 0
+            whole, space, rest = piece.rpartition(" ")
+            if words and space and whole and char != " ":
+                pieces.append(whole)
+                piece, used = rest, cells_of(rest)
+            else:
+                pieces.append(piece)
+                piece, used = "", 0
         piece, used = piece + char, used + size
     return [*pieces, piece]
 

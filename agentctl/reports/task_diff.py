@@ -88,10 +88,12 @@ def stat(diff: Diff, width: int, plain: bool) -> str:
         Column("", kinds, left=True, rank=2),
         Column("Now", [_now(file) for file in diff.files], left=True, rank=3),
     ]
+    columns = [column for column in columns if any(column.cells)]
     lines = table("File", keys, columns, width, plain=plain)
     added, removed = (sum(each) for each in zip(*sums, strict=True))
     files = f"{count(len(sums))} file{'s' if len(sums) > 1 else ''}"
-    return "\n".join([*lines, "", f"{files}, {count(added)} lines added, {count(removed)} removed"])
+    came = f"{count(added)} line{'' if added == 1 else 's'} added"
+    return "\n".join([*lines, "", f"{files}, {came}, {count(removed)} removed"])
 
 
 def _kind(file: FileDiff) -> str:

@@ -50,31 +50,35 @@ def task_report(look: Look, *, whole: bool = False) -> RenderableType:
         if left_out > 1:
             parts.append(Text(f"  {count(left_out)} earlier lines: add --all", style="dim"))
             lines = lines[left_out:]
-        parts += lines
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True, min_width=4)
+        grid.add_column()
+        for number, text in lines:
+            grid.add_row(number, text)
+        parts.append(grid)
     if look.state.answer:
         parts += [Text(), Text(visible(look.state.answer, newlines=True))]
     return Group(*parts)
 
 
-def _lines(step: Step) -> list[Text]:
-    """A line for each call of the model and of a tool."""
-    lines: list[Text] = []
+def _lines(step: Step) -> list[tuple[str, Text]]:
+    """A number, if it is an answer's, and a line for each call of the model and of a tool."""
+    lines: list[tuple[str, Text]] = []
     for tried in step.tries:
         is_answer = tried.answered is not None and tried.asked.purpose == "step"
         number = f"{step.number:4d}" if is_answer else "    "
         what = "model" if tried.asked.purpose == "step" else tried.asked.purpose
         if tried.failed is not None:
             detail = visible(tried.failed.detail)
-            lines.append(Text(f"{number}  {what}  failed: {detail}", style="yellow"))
+            lines.append((number, Text(f"{what}  failed: {detail}", style="yellow")))
         elif tried.answered is not None:
             words = f"{tokens_words(tried)}, {price(tried)}"
-            lines.append(Text(f"{number}  {what}  {words}"))
+            lines.append((number, Text(f"{what}  {words}")))
     for act in step.acts:
         if act.ended is not None:
             took, size = duration(act.ended.duration_ms), f"{count(len(act.ended.text))} characters"
-            indent = "        " if act.parent else "      "
-            text = f"{indent}{visible(act.tool)}  {status(act)}, {took}, {size}"
-            lines.append(Text(text, style="" if act.ended.status == "ok" else "yellow"))
+            text = f"{'  ' if act.parent else ''}{visible(act.tool)}  {status(act)}, {took}, {size}"
+            lines.append(("", Text(text, style="" if act.ended.status == "ok" else "yellow")))
     return lines
 
 
