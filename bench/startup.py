@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-BOUNDS = {"pause": 8.0, "costs report": 12.0}
+BOUNDS = {"pause": 6.5, "costs report": 12.0}
 """Most instructions, in multiples of bare Python."""
 MAIN = "from agentctl.cli import main; main()"
 

@@ -53,6 +53,12 @@ def _main(arguments: list[str]) -> int:
 
         answer(arguments[1] if len(arguments) > 1 else "", arguments[2:])
         return 0
+    if arguments[:1] == ["pause"]:
+        from agentctl.cli import quick
+
+        plain = quick.read(arguments)
+        if plain is not None:
+            return quick.run(plain)
     from agentctl.cli.commands import invoke  # Typer is the heaviest part of most commands
 
     return invoke(arguments)

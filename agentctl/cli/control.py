@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agentctl.cli.output import say_json, tell, without_secrets
+from agentctl.cli.output import without_secrets
 
 Task = Annotated[str, typer.Argument(metavar="TASK_ID", help="Id, unique prefix, name or @last.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the task's log.")]
@@ -22,12 +22,9 @@ def pause(
     json: Json = False,
 ) -> None:
     """Pause a task before its next step, from any terminal. E.g.: agentctl pause @last"""
-    from agentctl.control import Desk  # the store, not needed for --help
+    from agentctl.cli import steering  # the store, not needed for --help
 
-    with Desk() as desk:
-        row = desk.find(task)
-        message = desk.pause(row, now=now, reason=without_secrets(reason), dry_run=dry_run)
-    _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}", dry_run)
+    steering.pause(task, now=now, reason=reason, dry_run=dry_run, json=json)
 
 
 def send(
@@ -39,29 +36,22 @@ def send(
 ) -> None:
     """Tell a task something before its next step. E.g.: agentctl send @last 'Only the tests'"""
     from agentctl.cli.goal import read_message  # these, not needed for --help
+    from agentctl.cli.steering import answer
     from agentctl.control import Desk
 
     with Desk() as desk:
         row = desk.find(task)
         message = desk.send(row, without_secrets(read_message(text)))
         stands = desk.find(row.id).status != "running"
-    _answer(json, row.id, message, f"Go on with: agentctl resume {row.id}" if stands else "", False)
+    answer(json, row.id, message, f"Go on with: agentctl resume {row.id}" if stands else "", False)
 
 
 def cancel(task: Task, reason: Reason = "", dry_run: DryRun = False, json: Json = False) -> None:
     """End a task for good; its log and costs stay. E.g.: agentctl cancel @last"""
-    from agentctl.control import Desk  # the store, not needed for --help
+    from agentctl.cli.steering import answer  # the store, not needed for --help
+    from agentctl.control import Desk
 
     with Desk() as desk:
         row = desk.find(task)
         message = desk.cancel(row, reason=without_secrets(reason), dry_run=dry_run)
-    _answer(json, row.id, message, "", dry_run)
-
-
-def _answer(json: bool, task_id: str, message: str, next_step: str, dry_run: bool) -> None:
-    if json:
-        say_json({"task_id": task_id, "message": message, "dry_run": dry_run})
-    elif dry_run:
-        tell(f"It would be: {message}\nNothing was changed (--dry-run).")
-    else:
-        tell(message + (f"\n{next_step}" if next_step else ""))
+    answer(json, row.id, message, "", dry_run)
