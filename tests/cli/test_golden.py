@@ -16,6 +16,7 @@ import pytest
 from agentctl.core import events as e
 from agentctl.core.change import Change
 from agentctl.core.rows import StoredOutput
+from agentctl.core.transfer import ref_of
 from agentctl.core.values import Limits, Message, ToolCall, Usage
 from agentctl.store.sqlite import SqliteStore
 from tests.cli.parts import Place, Terminal
@@ -59,8 +60,8 @@ def fill(place: Place) -> None:
         ToolCall("c1", "edit_file", '{"path":"src/count.py","old":"= 0","new":"= 1"}'),
         ToolCall("c2", "run_shell", '{"command":"python -m pytest"}'),
     )
-    change = Change("src/count.py", "before", "after")
-    texts = [StoredOutput(ref, f"first = {n}\nlast\n") for n, ref in enumerate(("before", "after"))]
+    texts = [StoredOutput(ref_of(text), text) for text in ("first = 0\n", "first = 1\n")]
+    change = Change("src/count.py", *(text.ref for text in texts))
     usage = Usage(input=12_345, cache_read=2_000, output=678)
     say = Message("assistant", "I see what is wrong.", calls)
     first = [

@@ -226,7 +226,7 @@ def test_pause_cancel_and_resume_as_json(place: Place) -> None:
     paused, cancelled = place.cli("pause", task, "--json"), place.cli("cancel", task, "--json")
     for answer in (paused, cancelled):
         assert answer.code == 0
-        check(answer.json, {"task_id": str, "message": str})
+        check(answer.json, {"task_id": str, "message": str, "dry_run": bool})
         assert answer.json["task_id"] == task
 
 
