@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agentctl.control import Desk
 from agentctl.core import changes
+from agentctl.core.events import LogRemoved
 from agentctl.core.files import CHANGE_BYTES_MAX
 from agentctl.core.redact import Redactor
 from agentctl.core.state import fold
@@ -40,7 +41,8 @@ def diff(desk: Desk, text: str, paths: Sequence[str], here: Path) -> Diff:
     `paths` are meant from `here`, or from the workspace. Raises UnknownTask and StoreError.
     """
     row = desk.find(text)
-    done = steps(desk.store.read(row.id))
+    log = desk.store.read(row.id)
+    done = steps(log)
     wanted = [part for path in paths for part in _below(path, here, row.cwd)]
     found = []
     for file in changes.files(done):
@@ -50,7 +52,8 @@ def diff(desk: Desk, text: str, paths: Sequence[str], here: Path) -> Diff:
         texts = [desk.store.output(ref) if ref else "" for ref in (file.before, file.after)]
         before, after = texts
         found.append(FileDiff(file, before, after, _now(Path(row.cwd, file.path), file)))
-    return Diff(row, tuple(found), tuple(changes.doubts(done)))
+    is_removed = any(isinstance(record.event, LogRemoved) for record in log)
+    return Diff(row, tuple(found), tuple(changes.doubts(done)), is_removed)
 
 
 def _below(path: str, here: Path, cwd: str) -> list[str]:

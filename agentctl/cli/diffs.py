@@ -37,7 +37,7 @@ def diff(
         say_json(task_diff.as_json(found))
         return
     if not found.files:
-        tell("No file was changed by a tool that says what it changes.")
+        tell(found.nothing)
     elif stat:
         from agentctl.cli.costs import say_fitting
 

@@ -78,5 +78,10 @@ def _wanted(states: Any, directories: Any, since: str, text: str, moment_ms: int
                 f"--state: there is no status {word!r}.", next_step=f"Write {'|'.join(STATUSES)}."
             )
     begin_ms, _ = period(since, "", None, moment_ms)
-    folders = tuple(str(Path(folder).expanduser().resolve()) for folder in directories)
-    return Wanted(words, folders, begin_ms or 0, text)
+    folders = tuple(_utf8(str(Path(folder).expanduser().resolve())) for folder in directories)
+    return Wanted(words, folders, begin_ms or 0, _utf8(text))
+
+
+def _utf8(text: str) -> str:
+    """What is no UTF-8 on the command line as a text that no task has."""
+    return text.encode(errors="backslashreplace").decode()

@@ -55,6 +55,15 @@ class Diff(Struct, frozen=True):
     row: TaskRow
     files: tuple[FileDiff, ...]
     doubts: tuple[Doubt, ...]
+    is_removed: bool = False
+    """Its log was taken out: what it changed is not known any more."""
+
+    @property
+    def nothing(self) -> str:
+        """What to say where no file is known to have been changed."""
+        if self.is_removed:
+            return "The log was taken out by gc: what this task changed is not known any more."
+        return "No file was changed by a tool that says what it changes."
 
 
 def patch(diff: Diff) -> str:
@@ -144,6 +153,7 @@ def as_json(diff: Diff) -> dict[str, Any]:
         "schema": 1,
         "task_id": diff.row.id,
         "cwd": diff.row.cwd,
+        "log_removed": diff.is_removed,
         "files": [_file_json(file) for file in diff.files],
         "doubts": [
             {"id": doubt.call_id, "tool": doubt.tool, "why": doubt.why} for doubt in diff.doubts

@@ -71,6 +71,8 @@ def matching(db: sqlite3.Connection, text: str) -> list[TaskRow]:
     """Tasks whose id begins with `text` or whose name is `text`; "@last" is the newest."""
     if text == "@last":
         return tasks(db, limit=1)
+    # What is no UTF-8 on the command line is nobody's name, and no text for SQLite either.
+    text = text.encode(errors="backslashreplace").decode()
     exact = db.execute(f"{TASK} WHERE id = ?", (text,)).fetchall()
     if exact:
         return [TaskRow(*exact[0])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
+from agentctl.store.sqlite import SqliteStore
 from tests.cli.parts import Place, Terminal, shell
 
 TREE = {
@@ -159,3 +160,14 @@ def test_a_task_that_changed_nothing_says_so(place: Place) -> None:
     ran = place.cli("diff", "@last")
     assert (ran.code, ran.out) == (0, "")
     assert "No file was changed" in ran.err
+
+
+def test_of_a_task_whose_log_was_taken_out_nothing_is_claimed(place: Place) -> None:
+    changed(place, write("a", "1\n"))
+    store = SqliteStore(place.home / "agentctl.db")
+    store.connection.execute("UPDATE tasks SET updated_ms = 1")
+    store.close()
+    assert place.cli("gc", "--older-than", "1d", "--yes").code == 0
+    ran = place.cli("diff", "@last")
+    assert (ran.code, ran.out) == (0, "")
+    assert "not known any more" in ran.err

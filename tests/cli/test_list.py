@@ -163,3 +163,12 @@ def test_a_narrow_terminal_keeps_whole_numbers_and_the_goal(place: Place) -> Non
     lines = [line for line in terminal.text.replace("\r", "").splitlines() if "goal" in line]
     assert "a goal that says" in lines[0]
     assert all(len(line) <= 60 for line in lines), "with its colours"
+
+
+def test_what_is_no_text_finds_nothing(place: Place) -> None:
+    """A shell passes any bytes on; Python has them as lone surrogates."""
+    fill(place, a=(created("x"), None))
+    for words in (("list", "--text", "\udcff"), ("list", "--dir", "\udcff")):
+        ran = place.cli(*words, "--json")
+        assert (ran.code, ran.out) == (0, "[]\n")
+    assert place.cli("show", "\udcff").code == 2
