@@ -43,9 +43,9 @@ from agentctl.core.values import (
     Rule,
     Sandbox,
 )
-from agentctl.errors import EXIT_CODES, NotResumable, UsageError
+from agentctl.errors import EXIT_CODES, NotResumable, TaskBusy, UsageError
 from agentctl.limits_desk import changed_limits, shared_from
-from agentctl.orders import check_credits
+from agentctl.orders import check_credits, drawn
 from agentctl.ports import Ask, Listener
 from agentctl.run.driver import Driver
 from agentctl.run.toolbelt import Toolbelt
@@ -154,6 +154,35 @@ async def driven(
         return await driver.drive()
 
 
+async def begun(
+    desk: Desk, event: e.TaskCreated, run: Run, *, on_driver: Callable[[Driver], None]
+) -> State:
+    """Begin a task and drive it as `driven` does; it is written and taken up in one commit.
+
+    Nothing is written if it cannot be begun.
+    """
+    with _new(desk, event, run) as driver:
+        on_driver(driver)
+        return await driver.drive()
+
+
+@contextmanager
+def _new(desk: Desk, event: e.TaskCreated, run: Run) -> Iterator[Driver]:
+    task_id, held = drawn(desk)
+    ended_for_good = False
+    try:
+        at_ms = now_ms()
+        state = fold([e.Recorded(0, at_ms, event)])
+        world = _ready_world(desk, state, run)
+        if not desk.store.create(task_id, event, at_ms, list(_changes(state, run, world))):
+            raise TaskBusy("Another process drew the same id just now.", next_step="Try again.")
+        driver = Driver(task_id, world, tell_from=0)
+        yield driver
+        ended_for_good = driver.state.status in FINAL
+    finally:
+        held.release(forget=ended_for_good)
+
+
 @contextmanager
 def _taken(desk: Desk, task_id: str, run: Run) -> Iterator[Driver]:
     """Hold a task, made ready to be driven, and let go of it whatever happens."""
@@ -169,9 +198,7 @@ def _taken(desk: Desk, task_id: str, run: Run) -> Iterator[Driver]:
                 kept="Its answer and costs are kept.",
                 next_step=f"See them with: agentctl show {task_id}",
             )
-        world = _world(desk, state, run)
-        model = f"{world.provider.name}/{world.provider.model}"  # perhaps a cheaper one this time
-        check_credits(desk, _limits(state, run), state.created.account, model)
+        world = _ready_world(desk, state, run)
         # What came before this process held the task is old; of a new task, nothing is.
         seen = len(log) if created_here is None else own_from(log) or 1
         _take_up(desk, task_id, seen, list(_changes(state, run, world)))
@@ -180,6 +207,14 @@ def _taken(desk: Desk, task_id: str, run: Run) -> Iterator[Driver]:
         ended_for_good = driver.state.status in FINAL
     finally:
         held.release(forget=ended_for_good)
+
+
+def _ready_world(desk: Desk, state: State, run: Run) -> World:
+    """The world of a task that can pay for it."""
+    world = _world(desk, state, run)
+    model = f"{world.provider.name}/{world.provider.model}"  # perhaps a cheaper one this time
+    check_credits(desk, _limits(state, run), state.created.account, model)
+    return world
 
 
 def _take_up(desk: Desk, task_id: str, seen: int, changes: Sequence[e.Event]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agentctl import app, assembly, orders, secrets, signals
+from agentctl import app, assembly, secrets, signals
 from agentctl.batch_files import Goal
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
@@ -179,11 +179,7 @@ class Work:
 
     async def _driven(self, goal: Goal) -> State:
         """Go on with a goal's task, or begin it."""
-        kind = self._kinds[goal.number]
-        known = self._tasks.get(goal.number, "")
-        task_id = known or orders.write(self._desk, self._event(goal))
-        self._tasks[goal.number] = task_id
-        self._say(lambda: self._view.began(goal, task_id))
+        kind, known = self._kinds[goal.number], self._tasks.get(goal.number, "")
         run = replace(
             kind.run,
             limits=kind.limits if known else {},
@@ -191,12 +187,15 @@ class Work:
             listeners=(*kind.run.listeners, self),
             redactor=self._redactor,
         )
-        return await app.driven(
-            self._desk, task_id, run, on_driver=lambda driver: self._keep(task_id, driver)
-        )
 
-    def _keep(self, task_id: str, driver: Driver) -> None:
-        self._drivers[task_id] = driver
+        def on_driver(driver: Driver) -> None:
+            self._tasks[goal.number] = driver.task_id
+            self._drivers[driver.task_id] = driver
+            self._say(lambda: self._view.began(goal, driver.task_id))
+
+        if known:
+            return await app.driven(self._desk, known, run, on_driver=on_driver)
+        return await app.begun(self._desk, self._event(goal), run, on_driver=on_driver)
 
     def _event(self, goal: Goal) -> e.TaskCreated:
         return replace(

@@ -216,10 +216,7 @@ def write_new(desk: Desk, write: Callable[[str], bool]) -> str:
     `write` returns False where the id is taken.
     """
     while True:
-        task_id = new_id()
-        if desk.store.has(task_id):
-            continue  # two tasks within one second drew the same two characters
-        held = Lease(desk.locks, task_id)
+        task_id, held = drawn(desk)
         try:
             written = write(task_id)
         except BaseException:
@@ -229,6 +226,14 @@ def write_new(desk: Desk, write: Callable[[str], bool]) -> str:
             desk.leases[task_id] = held
             return task_id
         held.release()  # another process was quicker
+
+
+def drawn(desk: Desk) -> tuple[str, Lease]:
+    """An id that no task has yet, and the right to drive the task that will have it."""
+    while True:
+        task_id = new_id()
+        if not desk.store.has(task_id):  # two tasks within one second may draw the same
+            return task_id, Lease(desk.locks, task_id)
 
 
 def _system(order: Order) -> str:

@@ -315,8 +315,8 @@ the call may have run already: "once" (run it again), "skip" or "tell" (the mode
 class Store(Protocol):
     """Remembers. Facts are always accepted; intents only if nothing else happened meanwhile."""
 
-    def create(self, task_id: str, event: Event, at_ms: Millis) -> bool:
-        """Write the first event of a new task; False when the id is taken."""
+    def create(self, task_id: str, event: Event, at_ms: Millis, more: Sequence[Event] = ()) -> bool:
+        """Write the first event of a new task, and more; False when the id is taken."""
         ...
 
     def take_over(

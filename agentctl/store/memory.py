@@ -34,11 +34,14 @@ class MemoryStore:
         self._paces: dict[tuple[str, str], list[Millis]] = {}
         self._changes = 0
 
-    def create(self, task_id: str, event: e.Event, at_ms: Millis) -> bool:
-        """Write the first event of a new task; False when the id is taken."""
+    def create(
+        self, task_id: str, event: e.Event, at_ms: Millis, more: Sequence[e.Event] = ()
+    ) -> bool:
+        """Write the first event of a new task, and more; False when the id is taken."""
         if task_id in self.logs:
             return False
-        self.logs[task_id] = [e.Recorded(0, at_ms, event)]
+        events = (event, *more)
+        self.logs[task_id] = [e.Recorded(seq, at_ms, each) for seq, each in enumerate(events)]
         self._changes += 1
         return True
 

@@ -76,15 +76,17 @@ class SqliteStore:
             return self.number(task_id) > 0
         return False
 
-    def create(self, task_id: str, event: e.Event, at_ms: Millis) -> bool:
-        """Write the first event of a new task; False when the id is taken."""
+    def create(
+        self, task_id: str, event: e.Event, at_ms: Millis, more: Sequence[e.Event] = ()
+    ) -> bool:
+        """Write the first event of a new task, and more; False when the id is taken."""
         if not isinstance(event, e.TaskCreated):
             raise TypeError("a log begins with TaskCreated")
         with self._transaction() as db:
             if db.execute("SELECT 1 FROM tasks WHERE id = ?", (task_id,)).fetchone():
                 return False
             number = insert_task(db, task_id, event, at_ms)
-            self._write(number, 0, [event], at_ms)
+            self._write(number, 0, [event, *more], at_ms)
         return True
 
     def take_over(

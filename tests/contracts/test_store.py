@@ -105,6 +105,13 @@ def test_an_id_is_given_once(pair: Pair) -> None:
     assert pair.mine.read("t1") == [e.Recorded(0, NOW, CREATED)]
 
 
+def test_a_task_can_begin_with_more_than_its_first_event(pair: Pair) -> None:
+    resumed = e.Resumed(7)
+    assert pair.mine.create("t1", CREATED, NOW, [resumed]) is True
+    assert pair.theirs.create("t1", CREATED, NOW, [resumed]) is False
+    assert pair.theirs.read("t1") == [e.Recorded(0, NOW, CREATED), e.Recorded(1, NOW, resumed)]
+
+
 def test_tasks_do_not_mix(store: Any) -> None:
     store.create("t2", CREATED, NOW)
     store.append("t1", 1, [note(1)], NOW)

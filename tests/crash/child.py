@@ -56,10 +56,10 @@ def wrap_store(point: str) -> None:
         note("TEST_POINTS", name)
         return name
 
-    def creating(self: SqliteStore, task_id: str, event: Any, at_ms: int) -> bool:
+    def creating(self: SqliteStore, task_id: str, event: Any, at_ms: int, more: Any = ()) -> bool:
         name = named(type(event).__name__)
         at("before", name)
-        made = create(self, task_id, event, at_ms)
+        made = create(self, task_id, event, at_ms, more)
         at("after", name)
         return made
 

@@ -67,7 +67,7 @@ def check(place: Place, out: str) -> None:
 
 
 POINTS = (
-    *("before TaskCreated 1", "after TaskCreated 1", "before Resumed 2", "after Resumed 3"),
+    *("before TaskCreated 1", "after TaskCreated 1", "before ModelAsked 1", "after ToolStarted 5"),
     *("before TaskCreated 4", "after TaskCreated 5", "after ModelAsked 4", "after ToolStarted 2"),
     *("before Finished 1", "after Finished 1", "after Finished 4", "after TaskCreated 8"),
     *("before Finished 8", "after Finished 8"),

@@ -86,8 +86,10 @@ class ProcessStore:
     def read(self, task_id: str, after: int = 0) -> list[e.Recorded]:
         return self.memory.read(task_id, after)
 
-    def create(self, task_id: str, event: e.Event, at_ms: int) -> bool:
-        return self.memory.create(task_id, event, at_ms)
+    def create(
+        self, task_id: str, event: e.Event, at_ms: int, more: Sequence[e.Event] = ()
+    ) -> bool:
+        return self.memory.create(task_id, event, at_ms, more)
 
     def changed(self) -> bool:
         return True
