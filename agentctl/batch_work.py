@@ -125,12 +125,12 @@ class Work:
     @contextmanager
     def ledger(self, path: Path) -> Iterator[None]:
         """Keep one cost history for all goals, and write what is due at the end."""
-        self._ledger = assembly.ledger(self._desk, path)
+        self._ledger = made = assembly.ledger(self._desk, path)
         try:
             yield
         finally:
             try:
-                self._ledger.close()
+                made.close()
             except StoreError as error:
                 self._view.complain(str(error))
 
@@ -265,8 +265,13 @@ class Work:
             self.spent_micros += item.event.cost_micros or 0
         elif isinstance(item.event, e.ModelFailed):
             self.spent_micros += item.event.charged_micros or 0
-        if self._ledger is not None:
+        if self._ledger is None:
+            return
+        try:
             self._ledger.hear(task_id, item)
+        except StoreError as error:  # told once, and not by each task
+            self._ledger = None
+            self._view.complain(str(error))
 
     def close(self) -> None:
         """One task has ended; the others have not."""

@@ -40,7 +40,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     source: str
     """The file, absolute; "-": stdin."""
     shown: str
-    """The same as the user wrote it."""
+    """The same and its format, as they are typed."""
     goals: Sequence[Goal]
     options: Mapping[str, object]
     """Flags for all goals, by name; None was not given."""
@@ -53,9 +53,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     @property
     def go_on(self) -> str:
         """The command that goes on with what is left."""
-        import shlex  # here, because only last words need it
-
-        return f"agentctl batch {shlex.quote(self.shown)} --resume"
+        return f"agentctl batch {self.shown} --resume"
 
 
 class Ended(Struct, frozen=True):
@@ -193,20 +191,24 @@ def _kinds(
     desk: Desk, batch: Batch, goals: Sequence[Goal], wanted: Wanted, view: View
 ) -> dict[int, Kind]:
     """What goals of equal options have in common, checked before anything is begun."""
-    kinds: dict[bytes, Kind] = {}
+    kinds: dict[bytes, Kind | AgentctlError] = {}
     found: dict[int, Kind] = {}
     problems: list[str] = []
     given = _limits(wanted.options)
     for goal in goals:
         key = msgspec.json.encode(goal.options, order="sorted")
-        try:
-            if key not in kinds:
+        if key not in kinds:
+            try:
                 kinds[key] = _kind(desk, batch, goal, given, view, told=not kinds)
-            found[goal.number] = kinds[key]
-        except AgentctlError as error:
-            if not goal.options:
-                raise  # it is not for the line to be mended
-            problems.append(f"line {goal.line}: {error}")
+            except AgentctlError as error:
+                if not goal.options:
+                    raise  # it is not for the line to be mended
+                kinds[key] = error
+        kind = kinds[key]
+        if isinstance(kind, Kind):
+            found[goal.number] = kind
+        else:
+            problems.append(f"line {goal.line}: {kind}")
     if problems:
         raise batch_files.bad(wanted.shown, problems)
     return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +42,7 @@ def run_batch(
     name = "stdin" if file == "-" else file
     wanted = batches.Wanted(
         source=source,
-        shown=file,
+        shown=shlex.quote(file) + (f" --format {form}" if form else ""),
         goals=batch_files.read(name, data, batch_files.format_of(file, data, form)),
         options=options,
         max_cost=max_cost,
@@ -48,9 +50,10 @@ def run_batch(
         fail_fast=fail_fast,
         resume=resume,
     )
-    results = LinesFile(Path(output)) if output is not None else None
-    with BatchScreen(results, json=json, quiet=quiet) as screen, Desk() as desk:
-        ended = batches.run(desk, wanted, screen)
+    with ExitStack() as opened:
+        results = opened.enter_context(LinesFile(Path(output))) if output is not None else None
+        screen = opened.enter_context(BatchScreen(results, json=json, quiet=quiet))
+        ended = batches.run(opened.enter_context(Desk()), wanted, screen)
         if results is not None:
             results.finish()
     if json:

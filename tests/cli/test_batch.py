@@ -189,6 +189,18 @@ def test_results_in_a_file_are_whole_and_complete_anew_after_a_resume(place: Pla
     assert place.cli("batch", "goals.jsonl", "-o", "missing/out").code == 2
 
 
+def test_results_go_where_a_link_points_and_straight_into_a_device(place: Place) -> None:
+    write(place, "one")
+    (place.work / "link").symlink_to("target")
+    assert place.cli("batch", "goals.jsonl", "-o", "link").code == 0
+    assert json.loads((place.work / "target").read_text())["outcome"] == "done"
+    ran = place.cli("batch", "goals.jsonl", "-o", "/dev/stderr", "-q")
+    assert json.loads(ran.err)["outcome"] == "done"
+    write(place, goal("one", "missing"))
+    assert place.cli("batch", "goals.jsonl", "-o", "none").code == 2
+    assert sorted(path.name for path in place.work.glob("none*")) == []
+
+
 def started(place: Place, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         place.command("batch", *words), cwd=place.work, env=place.env, text=True,
