@@ -24,7 +24,7 @@ from agentctl.batch_work import Kind, View, Work, is_due
 from agentctl.control import Desk, now_ms
 from agentctl.core.sanitize import storable
 from agentctl.core.values import Micros
-from agentctl.errors import EXIT_CODES, AgentctlError, TaskBusy, UsageError
+from agentctl.errors import EXIT_CODES, AgentctlError, StoreError, TaskBusy, UsageError
 from agentctl.store import batches
 from agentctl.store.batches import Batch
 from agentctl.store.lease import Lease
@@ -95,11 +95,15 @@ def run(desk: Desk, wanted: Wanted, view: View) -> Ended:
             (batches.update if wanted.resume else batches.insert)(desk.store.connection, batch)
         desk.settle_dead()
         work = Work(desk, batch, wanted.goals, rows, kinds, view, fail_fast=wanted.fail_fast)
-        with work.ledger(_ledger(kinds)):
-            signal_name = asyncio.run(work.run(wanted.workers, wanted.go_on))
-        work.finish()
-        with translated(desk.store.path):
-            spent_micros = batches.spent(desk.store.connection, batch.id)
+        try:
+            with work.ledger(_ledger(kinds)):
+                signal_name = asyncio.run(work.run(wanted.workers, wanted.go_on))
+            work.finish()
+            with translated(desk.store.path):
+                spent_micros = batches.spent(desk.store.connection, batch.id)
+        except StoreError as error:  # typing the same again would begin a batch anew
+            again = f"Once that is mended, go on with: {wanted.go_on}"
+            raise type(error)(error.what, kept=error.kept, next_step=again) from error
     return Ended(batch, work, spent_micros, signal_name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import signal
 import time
 from pathlib import Path
@@ -100,6 +101,20 @@ def test_killed_at_random_moments_it_goes_on_with_what_is_left(place: Place, see
             process.kill()
         words = ["batch", "goals.jsonl", "--resume", "--json", "-w", "3"]
     again = place.run("batch", "goals.jsonl", "--resume", "-w", "2")
+    check_told(again, 0)
+    check(place, again.out)
+
+
+def test_a_disk_that_takes_no_more_is_told_and_all_goes_on_later(place: Place) -> None:
+    """The command that is named goes on; typing the same again would begin anew."""
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+
+    ran = place.run(*batch(place), preexec_fn=little_room)
+    assert ran.code == 74, ran.err
+    assert "go on with: agentctl batch goals.jsonl --resume" in " ".join(ran.err.split())
+    again = place.run("batch", "goals.jsonl", "--resume")
     check_told(again, 0)
     check(place, again.out)
 
