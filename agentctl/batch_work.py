@@ -251,7 +251,8 @@ class Work:
             code, state.status = EXIT_CODES["busy"], "busy"
         found = result(task_id, state, code)
         text = state.created.goal[:GOAL_CHARS]
-        return {"item": goal.number, "name": goal.name, "goal": text, **found, "reason": reason}
+        head = {"item": goal.number, "name": state.created.name, "goal": text}
+        return {**head, **found, "reason": reason}
 
     # --- a listener of every task --------------------------------------------------------------
 
