@@ -162,7 +162,7 @@ def _created(
     """What the fork begins with: all that its parent has now, but for what is to be other."""
     old = state.created
     place = Path(row.cwd) if Path(row.cwd).is_dir() else settings.here()
-    begun = {"account": old.account, "tier": old.tier}
+    begun = {"account": old.account, "tier": old.tier, "profile": old.profile}
     chosen = settings.load({}, env=os.environ, cwd=place, task=begun)
     limits = changed_limits(state.limits, wanted.limits)
     provider, options = wanted.provider or state.home[0], dict(old.options)

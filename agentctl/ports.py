@@ -319,9 +319,7 @@ class Store(Protocol):
         """Write the first event of a new task, and more; False when the id is taken."""
         ...
 
-    def take_over(
-        self, task_id: str, log: Sequence[Recorded], outputs: Sequence[StoredOutput] = ()
-    ) -> bool:
+    def take_over(self, task_id: str, log: Sequence[Recorded]) -> bool:
         """Write a task whose history is not its own, all or nothing; False when the id is taken."""
         ...
 

@@ -46,14 +46,14 @@ class MemoryStore:
         return True
 
     def take_over(
-        self, task_id: str, log: Sequence[e.Recorded], outputs: Sequence[StoredOutput] = ()
+        self, task_id: str, log: Sequence[e.Recorded], texts: Sequence[StoredOutput] = ()
     ) -> bool:
         """Write a new task with a history that is not its own: see ports.Store."""
         if task_id in self.logs:
             return False
         self.logs[task_id] = list(log)
         self._own_from[task_id] = own_from(log)
-        self.outputs |= {output.ref: output.text for output in outputs}
+        self.outputs |= {output.ref: output.text for output in texts}
         self._changes += 1
         return True
 

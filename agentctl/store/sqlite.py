@@ -90,7 +90,7 @@ class SqliteStore:
         return True
 
     def take_over(
-        self, task_id: str, log: Sequence[e.Recorded], outputs: Sequence[StoredOutput] = ()
+        self, task_id: str, log: Sequence[e.Recorded], texts: Sequence[StoredOutput] = ()
     ) -> bool:
         """Write a new task with a history that is not its own: see ports.Store."""
         from agentctl.core.state import fold  # here, because `pause` must start quickly
@@ -102,7 +102,7 @@ class SqliteStore:
             number = insert_task(db, task_id, state.created, log[-1].at_ms)
             follow_history(db, number, state)
             db.executemany(
-                "INSERT OR IGNORE INTO outputs VALUES (?, ?)", ((o.ref, o.text) for o in outputs)
+                "INSERT OR IGNORE INTO outputs VALUES (?, ?)", ((o.ref, o.text) for o in texts)
             )
             rows = ((number << SEQ_BITS | r.seq, r.at_ms, *e.to_json(r.event)) for r in log)
             db.executemany(
