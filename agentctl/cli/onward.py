@@ -9,22 +9,23 @@ from agentctl.cli import options as o
 from agentctl.cli import session
 from agentctl.errors import UsageError
 
-FIRST = (
-    "account", "tier", "name", "system", "no_rules", "no_summaries", "sandbox_network", "script",
-    "reuse", "estimate",
-)  # fmt: skip
-"""Options of `run` that only a new task takes."""
+TAKEN = {
+    *o.LIMITS, "again", "goal", "file", "cwd", "provider", "model", "fallback", "approve", "allow",
+    "deny", "sandbox", "context", "tools", "mcp", "no_cache", "json", "quiet", "verbose", "output",
+}  # fmt: skip
+"""Options of `run` that a task takes that goes on; all others only a new one takes."""
 
 
 def continue_last(parameters: Mapping[str, Any]) -> int:
     """Do it with the parameters of `run`; return the exit code. Raises UsageError."""
-    wrong = [f"--{name.replace('_', '-')}" for name in FIRST if parameters[name]]
+    given = [name for name, value in parameters.items() if value and name not in TAKEN]
+    wrong = [f"--{name.replace('_', '-')}" for name in given]
     if wrong:
         raise UsageError(
             f"{', '.join(wrong)}: only a new task can be begun so.",
             next_step="Leave that out, or begin a new task without -c.",
         )
-    given = session.Given(
+    changes = session.Given(
         limits=o.picked(parameters, o.LIMITS),
         provider=parameters["provider"] or "",
         model=parameters["model"] or "",
@@ -47,6 +48,6 @@ def continue_last(parameters: Mapping[str, Any]) -> int:
         parameters["goal"],
         file=parameters["file"],
         cwd=parameters["cwd"],
-        given=given,
+        given=changes,
         screen=screen,
     )

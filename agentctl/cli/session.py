@@ -148,9 +148,11 @@ def fork_task(task: str, wanted: forks.Fork, *, run: bool, screen: Screen) -> in
     _check_output(screen)
     with Desk() as desk:
         made = forks.fork(desk, desk.find(task), wanted)
+        step = "its goal" if made.at_step == 0 else f"step {made.at_step}"
         if run:
+            if not screen.quiet:
+                tell(f"Fork of {made.parent} after {step}.")
             return _resume(desk, made.task_id, screen, _changes(Given()))
-    step = "its goal" if made.at_step == 0 else f"step {made.at_step}"
     if screen.json:
         say_json({"task_id": made.task_id, "parent": made.parent, "at_step": made.at_step})
     else:

@@ -209,7 +209,10 @@ def test_a_folder_without_a_task_has_none_to_go_on_with(place: Place) -> None:
     assert "There is no task yet" in ran.err
 
 
-@pytest.mark.parametrize("words", [("--name", "x"), ("--tier", "x"), ("--reuse",)])
+@pytest.mark.parametrize(
+    "words",
+    [("--name", "x"), ("--tier", "x"), ("--reuse",), ("--agent", "x"), ("--schema", "x.json")],
+)
 def test_what_only_a_new_task_takes_is_refused(place: Place, words: tuple[str, ...]) -> None:
     done(place)
     ran = place.cli("run", "-c", "more", *words)

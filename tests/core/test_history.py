@@ -5,8 +5,9 @@ import pytest
 from agentctl.core import events as e
 from agentctl.core.decide import CallModel, decide
 from agentctl.core.history import own_from
-from agentctl.core.recount import recount
-from agentctl.core.state import State
+from agentctl.core.husk import husk
+from agentctl.core.recount import KINDS, recount
+from agentctl.core.state import State, fold
 from agentctl.core.tokens import TokenTally
 from agentctl.core.tool_costs import Tally
 from agentctl.core.values import Limits, ToolCall
@@ -109,3 +110,21 @@ def test_a_fork_of_a_fork_counts_from_the_second_mark() -> None:
     log = (*PAST, e.Forked(NEW, 1, 11), asked(2), answered("", ToolCall("x", "look")))
     state: State = state_of(*log, e.ToolEnded("x", "look", "out"), e.Forked(NEW, 2, 15))
     assert (state.steps, state.spent_micros) == (2, 0)
+
+
+@pytest.mark.parametrize("mark", [e.Forked(NEW, 1, 11), e.Imported(NEW)])
+def test_what_is_left_of_a_log_whose_texts_are_taken_out_counts_the_same(mark: e.Event) -> None:
+    log = recorded(
+        created(), *PAST, mark, e.Resumed(1), asked(2), answered("x", cost_micros=7),
+        e.Finished("done", "x"),
+    )  # fmt: skip
+    left = husk(log, 1, log[-1].at_ms)
+
+    def counted(records: list[e.Recorded]) -> object:
+        told = [r for r in records if type(r.event).__name__ in KINDS]
+        return recount((record.at_ms, record.event) for record in told)
+
+    assert counted(log) == counted(left)
+    states = [fold(log), fold(left)]
+    assert len({(each.status, each.spent_micros, each.steps) for each in states}) == 1
+    assert states[1].spent_micros == 7
