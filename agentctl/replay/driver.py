@@ -186,7 +186,7 @@ class ReplayDriver(Driver):
             if isinstance(due, e.ToolNote):
                 self._hold(due)
             elif isinstance(due, e.ToolStarted) and due.parent:
-                refused = on_start(due, self._witness.lax(self.state, 0).specs[due.tool])
+                refused = on_start(due, self._witness.lax(self.state).specs[due.tool])
                 if refused:
                     came = e.ToolEnded(due.call_id, due.tool, refused, "unavailable")
                     raise Diverged(self._recording.at, self._recorded(0), came, self._now())
@@ -210,7 +210,7 @@ class Reviewer:
 
     def view(self, state: State, now_ms: Millis) -> View:
         """For calls that calls make."""
-        return self._witness.lax(state, now_ms)
+        return self._witness.lax(state)
 
     def mind(self, state: State) -> Mind:
         """Nobody is asked."""

@@ -97,14 +97,11 @@ class Witness:
                 made.append((lean, view))
                 if not state.pending:
                     break
-        return [_timed(each, view, next_) for each, view in made]
+        return [timed for each, view in made for timed in _timed(each, view, next_)]
 
-    def lax(self, state: State, at_ms: Millis) -> View:
+    def lax(self, state: State) -> View:
         """A view that lets everything pass, for calls that other calls make."""
-        return View(
-            min(max(at_ms, state.ran_ms), state.ran_ms), FREE, Shared(credits_left=PLENTY),
-            specs=self.known,
-        )  # fmt: skip
+        return View(state.ran_ms, FREE, Shared(credits_left=PLENTY), specs=self.known)
 
     def _rules(self, state: State, source: str) -> list[Rule]:
         """The rules that are known to have decided about calls that are open now."""
@@ -287,20 +284,21 @@ def _ratio(state: State, due: e.Event) -> int:
     return max(left_bytes // due.left_out_tokens, 1)
 
 
-def _timed(state: State, view: View, next_: Sequence[e.Event]) -> tuple[State, View]:
+def _timed(state: State, view: View, next_: Sequence[e.Event]) -> list[tuple[State, View]]:
     """As it was decided: a little before it was written, which matters for running time alone."""
     due, cap_ms = next_[0], state.limits.wall_ms
     if isinstance(due, e.Stopped) and "under way" in due.reason:
         view = replace(view, now_ms=due.wake_ms - LOOK_MS)
     if cap_ms is None:
-        return state, view
+        return [(state, view)]
     if isinstance(due, e.LimitReached | e.Stopped) and due.limit == "wall_ms":
-        return replace(state, active_ms=0), replace(view, now_ms=state.ran_ms + due.used)
+        return [(replace(state, active_ms=0), replace(view, now_ms=state.ran_ms + due.used))]
+    # It was not so far yet, else that would have been told first.
+    early = replace(state, active_ms=0, ran_ms=max(state.ran_ms, view.now_ms)), view
     told = [event for event in _warnings(next_) if event.limit == "wall_ms"]
     if told:
-        return replace(state, active_ms=told[0].used), replace(view, now_ms=state.ran_ms)
+        late = replace(state, active_ms=told[0].used), replace(view, now_ms=state.ran_ms)
+        return [late, early]
     elapsed_ms = max(view.now_ms - state.ran_ms, 0)
-    if level(state.active_ms, cap_ms) != "ok" or state.active_ms + elapsed_ms >= cap_ms:
-        # It was not so far yet, else that would have been told first.
-        return replace(state, active_ms=0, ran_ms=max(state.ran_ms, view.now_ms)), view
-    return state, view
+    is_far = level(state.active_ms, cap_ms) != "ok" or state.active_ms + elapsed_ms >= cap_ms
+    return [early] if is_far else [(state, view)]

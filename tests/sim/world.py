@@ -73,6 +73,8 @@ class ProcessStore:
         if draw < 0.4:
             event: e.Event = e.PauseRequested(now=draw < 0.15)
         elif draw < 0.75:
+            if isinstance(self.watcher.log[-1].event, e.Finished):
+                return  # `send` refuses then
             event = e.UserSaid(f"said {len(self.watcher.log)}")
         elif draw < 0.8:
             event = e.CancelRequested()
@@ -91,8 +93,8 @@ class ProcessStore:
     ) -> bool:
         return self.memory.create(task_id, event, at_ms, more)
 
-    def changed(self) -> bool:
-        return True
+    def version(self) -> int:
+        return self.memory.version()
 
     def shared(self, *asked: Any) -> Shared:
         return self.memory.shared(*asked)
