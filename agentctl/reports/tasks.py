@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from agentctl.core import events as e
 from agentctl.core.steps import Step
 from agentctl.core.values import Millis
 from agentctl.reports.task_look import (
@@ -20,6 +21,7 @@ from agentctl.reports.task_look import (
 from agentctl.reports.text import count, visible
 
 LINES_SHOWN = 30
+SAID_CHARS_MAX = 60
 RESUMABLE = ("interrupted", "paused", "limit", "failed", "waiting")
 STYLES = {
     "running": "green",
@@ -79,6 +81,17 @@ def _lines(step: Step) -> list[tuple[str, Text]]:
             took, size = duration(act.ended.duration_ms), f"{count(len(act.ended.text))} characters"
             text = f"{'  ' if act.parent else ''}{visible(act.tool)}  {status(act)}, {took}, {size}"
             lines.append(("", Text(text, style="" if act.ended.status == "ok" else "yellow")))
+    for record in step.events:
+        match record.event:
+            case e.UserSaid(text=said, by=by):
+                line = " ".join(visible(said).split())
+                short = line if len(line) <= SAID_CHARS_MAX else f"{line[:SAID_CHARS_MAX]}…"
+                lines.append(("", Text(f"{by}  {short}", style="dim" if by == "fork" else "")))
+            case e.Forked(created=created) | e.Imported(created=created):
+                what = f"{created.origin} of {created.parent}: all up to here was paid there"
+                lines.append(("", Text(what, style="dim")))
+            case _:
+                pass
     return lines
 
 

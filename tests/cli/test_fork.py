@@ -100,6 +100,15 @@ def test_the_model_is_told_that_files_are_as_they_are_now_if_they_have_changed(
     assert place.events("UserSaid") == []
 
 
+def test_show_says_where_a_fork_begins_and_what_was_said(place: Place) -> None:
+    task = done(place)
+    place.cli("fork", task, "--goal", "now shorter", "--run")
+    lines = [line.strip() for line in place.cli("show", "@last").out.splitlines()]
+    begins = lines.index(f"fork of {task}: all up to here was paid there")
+    assert lines[begins + 1] == "user  now shorter"
+    assert lines[begins + 2].startswith("4  model")
+
+
 def test_a_goal_is_said_after_the_history(place: Place) -> None:
     fork = place.cli("fork", done(place), "--goal", "now shorter", "--run")
     assert fork.out == "the second answer\n"
