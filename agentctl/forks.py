@@ -27,7 +27,7 @@ FILES_AS_NOW = (
 )
 
 
-class Step(Struct, frozen=True):
+class StepEnd(Struct, frozen=True):
     """A step that is over: the model has answered, and so have all tools that it called."""
 
     number: int
@@ -62,18 +62,18 @@ class Forked(Struct, frozen=True):
     at_step: int
 
 
-def steps(log: Sequence[e.Recorded]) -> list[Step]:
+def step_ends(log: Sequence[e.Recorded]) -> list[StepEnd]:
     """Every step of a log that is over, the goal first."""
     first = log[0].event if log else None
     if not isinstance(first, e.TaskCreated):
         raise ValueError("a log begins with TaskCreated")
     state = State(created=first)
-    found: list[Step] = []
+    found: list[StepEnd] = []
     for record in log:
         apply(state, record.event, record.at_ms)
         # Calls that others made run within their parent's, so nothing of the step is left open.
         if len(found) <= state.steps and state.asked is None and not state.pending:
-            found.append(Step(state.steps, record.seq + 1, state.final))
+            found.append(StepEnd(state.steps, record.seq + 1, state.final))
     return found
 
 
@@ -92,7 +92,7 @@ def fork(desk: Desk, row: TaskRow, wanted: Fork) -> Forked:
             f"The texts of task {row.id} were taken out of its log: there is no history to share.",
             next_step='Begin a new task: agentctl run "…"',
         )
-    found = steps(log)
+    found = step_ends(log)
     step = _chosen(row, found, wanted.at)
     if step.final and not wanted.goal:
         raise UsageError(
@@ -138,13 +138,13 @@ def go_on(desk: Desk, cwd: str, text: str) -> str:
     return row.id
 
 
-def _log(log: Sequence[e.Recorded], step: Step, new: Sequence[e.Event]) -> list[e.Recorded]:
+def _log(log: Sequence[e.Recorded], step: StepEnd, new: Sequence[e.Event]) -> list[e.Recorded]:
     """The history and what is new; time does not go back in a log."""
     at_ms = max(now_ms(), log[step.seq - 1].at_ms)
     return [*log[: step.seq], *(e.Recorded(step.seq + n, at_ms, ev) for n, ev in enumerate(new))]
 
 
-def _chosen(row: TaskRow, found: Sequence[Step], at: int | None) -> Step:
+def _chosen(row: TaskRow, found: Sequence[StepEnd], at: int | None) -> StepEnd:
     if at is None:
         return found[-1]
     for step in found:

@@ -8,6 +8,7 @@ be asked are not in the log; what came of them is. From that the view is made un
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -115,7 +116,8 @@ class Witness:
                 effect = "ask" if "nobody can be asked" in outcome.text else "deny"
             if not source and effect == "allow" and outcome.permit in self._granted:
                 continue
-            found.append(parse_rule(outcome.permit, effect, source or "user"))
+            with suppress(ValueError):  # a log that was changed may say anything
+                found.append(parse_rule(outcome.permit, effect, source or "user"))
         return found
 
     def specs(
@@ -186,12 +188,12 @@ def _shared(
             shared = _spent(shared, event.limit, event.used, 0)
     due = next_[0]
     if isinstance(due, e.Switched) and due.why.endswith(" times in a row"):
-        circuit = Circuit(int(due.why.split()[-5]), 0, now_ms + 1)
+        circuit = Circuit(_failures(due.why), 0, now_ms + 1)
         return replace(shared, circuits={breaker.provider(state.provider): circuit})
     if isinstance(due, e.ToolEnded) and due.status == "unavailable":
-        failures = int(due.text.partition(" failed ")[2].split()[0])
         opens_ms = now_ms if _is_second(state, due) else now_ms + 1
-        return replace(shared, circuits={breaker.tool(due.tool): Circuit(failures, 0, opens_ms)})
+        circuit = Circuit(_failures(due.text), 0, opens_ms)
+        return replace(shared, circuits={breaker.tool(due.tool): circuit})
     if not isinstance(due, e.LimitReached | e.Stopped):
         return _places(state, next_, shared, specs)
     opens_ms = due.opens_ms if isinstance(due, e.LimitReached) else due.wake_ms
@@ -213,10 +215,16 @@ def _shared(
     return shared
 
 
+def _failures(text: str) -> int:
+    """How often it is said to have failed in a row."""
+    word = text.partition(" failed ")[2].partition(" ")[0]
+    return int(word) if word.isascii() and word.isdigit() and len(word) < 10 else 1
+
+
 def _is_second(state: State, ended: e.ToolEnded) -> bool:
     """Whether another call of the same tool was to go first."""
     same = [call.id for call in state.pending.values() if call.name == ended.tool]
-    return same[0] != ended.call_id
+    return bool(same) and same[0] != ended.call_id
 
 
 def _warnings(next_: Sequence[e.Event]) -> list[e.LimitWarned]:

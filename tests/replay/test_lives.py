@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
 from agentctl.core import events as e
@@ -13,7 +15,7 @@ from agentctl.core import state
 from agentctl.core.values import Message
 from agentctl.replay.life import Outcome, replay
 from agentctl.store.memory import MemoryStore
-from tests.core.parts import answered, asked, created, recorded
+from tests.core.parts import answered, asked, created, events, recorded
 from tests.sim import life
 from tests.sim.test_lives import (
     _cut_is_free,
@@ -154,3 +156,17 @@ def test_a_core_that_never_gets_on_is_told_and_not_waited_for(
     assert again(log).divergence is None
     monkeypatch.setitem(state._APPLY, e.UserHeard, lambda state, event: None)
     assert again(log).divergence is not None
+
+
+@settings(deadline=None, database=None, derandomize=True, max_examples=60)
+@given(st.data())
+def test_whatever_a_log_says_a_replay_comes_to_an_end(data: st.DataObject) -> None:
+    """Also one that was changed by hand or comes from elsewhere."""
+    log = list(data.draw(st.sampled_from(lived()[:30])))
+    kept = log[: data.draw(st.integers(1, min(len(log), 60)))]
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(1, len(kept)))
+        event = data.draw(events().filter(lambda each: not isinstance(each, e.TaskCreated)))
+        kept.insert(place, e.Recorded(0, kept[place - 1].at_ms, event))
+    kept = [record for record in kept if not isinstance(record.event, e.LogRemoved)]
+    assert again(renumbered(kept)).events <= len(kept)
