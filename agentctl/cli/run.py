@@ -66,9 +66,10 @@ def run(
 ) -> int:
     """Work towards a goal. E.g.: agentctl run 'Find all TODOs and write them to todos.md'"""
     if again:
+        parameters = dict(locals())
         from agentctl.cli.onward import continue_last  # only here
 
-        return continue_last(locals())
+        return continue_last(parameters)
     flags = o.picked(locals(), (*o.LIMITS, *o.CHOICES))
     flags["rules"] = False if no_rules else None
     flags["summaries"] = False if no_summaries else None
