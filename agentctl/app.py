@@ -30,6 +30,7 @@ from agentctl.assembly import (
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.history import own_from
+from agentctl.core.live import LIVE
 from agentctl.core.permissions import parse_rule
 from agentctl.core.redact import Redactor
 from agentctl.core.state import FINAL, State, fold
@@ -45,6 +46,7 @@ from agentctl.core.values import (
 )
 from agentctl.errors import EXIT_CODES, NotResumable, TaskBusy, UsageError
 from agentctl.limits_desk import changed_limits, shared_from
+from agentctl.listeners.mirror import Mirror
 from agentctl.orders import check_credits, drawn
 from agentctl.ports import Ask, Listener
 from agentctl.run.driver import Driver
@@ -123,13 +125,20 @@ class Ended(Struct, frozen=True):
 
     state: State
     signal_name: str = ""
+    left_as: str = ""
+    """How a task stands whose process died: its own status still says "running"."""
+
+    @property
+    def outcome(self) -> str:
+        """How it stands."""
+        return self.left_as or self.state.status
 
     @property
     def exit_code(self) -> int:
         """0 only for a goal that was reached."""
         if self.signal_name and self.state.status not in FINAL:
             return EXIT_CODES[self.signal_name]
-        return EXIT_CODES[self.state.status]
+        return EXIT_CODES[self.outcome]
 
 
 def drive(desk: Desk, task_id: str, run: Run) -> Ended:
@@ -295,7 +304,7 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         first.counter,
         belt,
         SystemClock(),
-        (*run.listeners, *([ledger(desk, run.ledger)] if run.ledger else ()), counters),
+        _listeners(desk, run, counters),
         run.ask,
         random.random,
         run.complain,
@@ -315,6 +324,12 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         misfit=schemas.checker(created.schema) if created.schema else None,
         relevance=make_relevance(run.embedder, policy, limits, options, run.prices, redactor.text),
     )
+
+
+def _listeners(desk: Desk, run: Run, counters: Counters) -> tuple[Listener, ...]:
+    """Who hears of a run: those that were named, and those that every run has."""
+    books = (ledger(desk, run.ledger),) if run.ledger else ()
+    return (*run.listeners, *books, counters, Mirror(desk.home / LIVE))
 
 
 def _add_addresses(

@@ -29,6 +29,7 @@ EXIT_CODES: dict[str, int] = {
     "cancelled": 5,
     "not resumable": 6,
     "busy": 7,
+    "interrupted": 8,
     "state": 74,
     "waiting": 75,
     "SIGHUP": 129,

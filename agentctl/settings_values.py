@@ -198,6 +198,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             "state home": self.state_home,
             "database": str(home / "agentctl.db"),
             "locks": str(home / "locks"),
+            "live": str(home / "live"),
+            "logs": str(home / "logs"),
             "ranks": str(home / "ranks"),
             "ledger": self.ledger,
             "trusted folders": str(home / "trusted.json"),

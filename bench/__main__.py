@@ -1,15 +1,16 @@
-"""`python -m bench batch|context|guards|report|startup|step|tools`."""
+"""`python -m bench batch|context|guards|pictures|report|startup|step|tools`."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import batch, context, guards, report, startup, step, tools
+from bench import batch, context, guards, pictures, report, startup, step, tools
 
 COMMANDS = {
     "batch": batch.main,
     "context": context.main,
     "guards": guards.main,
+    "pictures": pictures.main,
     "report": report.main,
     "startup": startup.main,
     "step": step.main,

@@ -23,6 +23,7 @@ from agentctl.core import events as e
 from agentctl.core.state import State
 from agentctl.core.values import ContextPolicy, Limits, Message, ToolCall, ToolSpec
 from agentctl.listeners.ledger import Ledger
+from agentctl.listeners.mirror import Mirror
 from agentctl.ports import Listener, ToolContext, ToolResult
 from agentctl.providers.scripted import Scripted
 from agentctl.run.driver import Driver
@@ -100,7 +101,7 @@ def ours(folder: Path, steps: int) -> dict[str, float]:
         world = World(
             store, provider, pricing.pricer("scripted", "", provider.rates, {}),
             counting.counter("scripted", ""), Toolbelt([Echo()], str(folder)),
-            assembly.SystemClock(), (ledger,),
+            assembly.SystemClock(), (ledger, Mirror(folder / "live")),
         )  # fmt: skip
         return await Driver("bench", world).drive()
 

@@ -62,6 +62,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "limits_desk": {"control", "core", "errors", "quantities", "settings", "store"},
     "limit_lines": {"control", "core", "limits_desk", "reports", "settings", "store"},
 }
+MAY_IMPORT["detached"] = {"core", "errors", "store"}
+MAY_IMPORT["following"] = {"control", "core", "store"}
+MAY_IMPORT["tui"] = {"control", "core", "counting", "detached", "errors", "following"}
+MAY_IMPORT["tui"] |= {"limits_desk", "reports", "store"}
 MAY_IMPORT["assembly"] = BASE | {"control", "counting", "listeners", "paths", "pricing"}
 MAY_IMPORT["assembly"] |= {"own_tools", "providers", "registry", "run", "store"}
 MAY_IMPORT["tool_desk"] = BASE | {"assembly", "control", "own_tools", "reports", "run"}

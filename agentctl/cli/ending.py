@@ -15,9 +15,11 @@ def ending(task_id: str, state: State) -> str:
     stopped = state.stopped
     if state.status == "done":
         return f"Done: {used}.{_instead(state)}"
+    if state.status == "running":
+        return f"Interrupted: its process has died. {_kept(used)}\nGo on with: {resume}"
     if stopped is None:
         return f"Cancelled: {used}. Its log and costs are kept: agentctl show {task_id}"
-    kept = f"Everything up to here is on disk ({used})."
+    kept = _kept(used)
     if state.status == "limit":
         return f"{_limit(state)} {kept}\nGo on with: {resume} {_more(state)}"
     if state.status == "waiting":
@@ -43,6 +45,10 @@ def summary(state: State) -> str:
         tokens += f" of {count(state.tokens_total)} sent and received"
     spared = f" ({usd(state.spared_micros)} spared by reuse)" if state.spared_micros else ""
     return f"{steps}, {tokens}, {cost}{spared}"
+
+
+def _kept(used: str) -> str:
+    return f"Everything up to here is on disk ({used})."
 
 
 def _instead(state: State) -> str:

@@ -43,6 +43,7 @@ def continue_last(parameters: Mapping[str, Any]) -> int:
         quiet=parameters["quiet"],
         verbose=parameters["verbose"],
         output=parameters["output"],
+        detach=parameters["detach"],
     )
     return session.continue_last(
         parameters["goal"],

@@ -175,3 +175,4 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print tool outpu
 Output = Annotated[
     str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result to a file.")
 ]
+Detach = Annotated[bool, typer.Option("--detach", help="Run in the background; the id is printed.")]

@@ -28,7 +28,7 @@ def tell(text: str) -> None:
 def say(text: str) -> None:
     """Write a result on stdout: safe for a terminal, untouched for a file or pipe."""
     shown = visible(text, newlines=True) if sys.stdout.isatty() else text
-    with _told():
+    with told():
         sys.stdout.write(shown + ("" if shown.endswith("\n") else "\n"))
         sys.stdout.flush()
 
@@ -57,7 +57,7 @@ def say_json(value: Any) -> None:
     """Write one JSON document on one line of stdout."""
     import json  # here, because most commands print no JSON
 
-    with _told():
+    with told():
         text = json.dumps(value, ensure_ascii=not _utf8(), separators=(",", ":"))
         sys.stdout.write(visible_json(text) + "\n")
         sys.stdout.flush()
@@ -98,7 +98,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def show(report: RenderableType) -> None:
     """Write a report on stdout."""
-    with _told():
+    with told():
         console().print(report)
 
 
@@ -128,12 +128,12 @@ def has_colour() -> bool:
 def show_fitting(make: Callable[[int, bool], RenderableType]) -> None:
     """Write a report made for a width; in ASCII where the stream can show no more."""
     report = make(width(), is_plain())
-    with _told():
+    with told():
         console().print(report, soft_wrap=True)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Say in words why stdout cannot be written; a reader that has gone knows it itself."""
     try:
         yield

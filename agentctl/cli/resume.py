@@ -58,6 +58,7 @@ def resume(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
     output: o.Output = None,
+    detach: o.Detach = False,
 ) -> int:
     """Go on with a stopped or interrupted task. E.g.: agentctl resume @last --max-cost 1.00"""
     limits = o.picked(locals(), o.LIMITS)
@@ -78,7 +79,7 @@ def resume(
         on_unknown=on_unknown,
         reason=reason,
     )
-    screen = Screen(json=json, quiet=quiet, verbose=verbose, output=output)
+    screen = Screen(json=json, quiet=quiet, verbose=verbose, output=output, detach=detach)
     return resume_tasks(
         task, everything=everything, due=due, given=given, screen=screen, dry_run=dry_run
     )

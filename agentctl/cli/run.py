@@ -63,6 +63,7 @@ def run(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
     output: o.Output = None,
+    detach: o.Detach = False,
 ) -> int:
     """Work towards a goal. E.g.: agentctl run 'Find all TODOs and write them to todos.md'"""
     if again:
@@ -89,5 +90,5 @@ def run(
         flags=flags,
         rules={"allow": allow or (), "deny": deny or ()},
         estimate=estimate,
-        screen=Screen(json=json, quiet=quiet, verbose=verbose, output=output),
+        screen=Screen(json=json, quiet=quiet, verbose=verbose, output=output, detach=detach),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ from msgspec.structs import replace
 
 from agentctl import app, forks, mcp_servers, orders, own_tools, settings, signals
 from agentctl.cli.approval import ask_user, can_ask
+from agentctl.cli.background import in_background
 from agentctl.cli.ending import ending
 from agentctl.cli.goal import read_goal
 from agentctl.cli.output import console, paragraphs, say, say_json, tell, without_secrets
 from agentctl.cli.tokens import ratio
 from agentctl.control import Desk
+from agentctl.core.rows import TaskRow
 from agentctl.core.sanitize import goal_problem
 from agentctl.core.state import fold
 from agentctl.errors import EXIT_CODES, AgentctlError, NotResumable, TaskBusy, UsageError
@@ -26,6 +28,7 @@ from agentctl.listeners.progress import Progress
 from agentctl.listeners.tokens import TokenMonitor
 from agentctl.ports import Listener
 from agentctl.reports.result import result
+from agentctl.store.lease import Lease, owner
 
 
 class Screen(Struct, frozen=True, kw_only=True):
@@ -35,6 +38,7 @@ class Screen(Struct, frozen=True, kw_only=True):
     quiet: bool = False
     verbose: bool = False
     output: str | None = None
+    detach: bool = False
 
 
 def run_goal(
@@ -76,9 +80,18 @@ def run_goal(
         return estimate_goal(chosen, json=screen.json)
     order = replace(order, goal=read_goal(goal, file))
     _check_output(screen)
+    if screen.detach and chosen.approve == "ask":
+        tell("Note: nobody can be asked in the background: calls that need approval are denied.")
     with Desk() as desk:
         task_id = orders.create(desk, order)
-        return _drive(desk, task_id, chosen, screen, {})
+        if not screen.detach:
+            return _drive(desk, task_id, chosen, screen, {})
+        held = desk.leases.pop(task_id)  # it outlives this connection, which no child may have
+
+    def drive(desk: Desk, ready: Listener) -> int:
+        return _drive(desk, task_id, chosen, screen, {}, ready)
+
+    return in_background(desk.home, task_id, drive, held=held, json=screen.json)
 
 
 class Given(Struct, frozen=True, kw_only=True):
@@ -109,23 +122,34 @@ def resume_tasks(
     dry_run: bool = False,
 ) -> int:
     """Go on with one task, all that stand still or all that are due; return the exit code."""
-    if [bool(task), everything, due].count(True) != 1:
-        raise UsageError(
-            "Which task?",
-            next_step="Type one of: agentctl resume TASK_ID   agentctl resume --all   "
-            "agentctl resume --due",
-        )
+    _check_which(task, everything=everything, due=due, detach=screen.detach)
     _check_output(screen)
     changes = _changes(given)
+    if task and not dry_run:
+        return _resume_one(lambda desk: desk.find(task).id, screen, changes)
     with Desk() as desk:
         if dry_run:
             from agentctl.cli.foretelling import foretell  # here, because few ask for it
 
             ids = app.due(desk) if due else app.resumable(desk) if everything else [task]
             return foretell(desk, [desk.find(each) for each in ids], changes, json=screen.json)
-        if task:
-            return _resume(desk, desk.find(task).id, screen, changes)
         return _resume_all(desk, app.due(desk) if due else app.resumable(desk), screen, changes)
+
+
+def _resume_one(find: Callable[[Desk], str], screen: Screen, changes: Mapping[str, Any]) -> int:
+    """Go on with the task of the id that `find` gives, here or in the background."""
+    with Desk() as desk:
+        task_id = find(desk)
+        if not screen.detach:
+            return _resume(desk, task_id, screen, changes)
+        held = desk.leases.pop(task_id, None)  # as in `run_goal`
+        if held is None and owner(desk.locks, task_id):
+            Lease(desk.locks, task_id).release()  # it is told here that somebody else has it
+
+    def drive(desk: Desk, ready: Listener) -> int:
+        return _resume(desk, task_id, screen, changes, ready)
+
+    return in_background(desk.home, task_id, drive, held=held, json=screen.json)
 
 
 def continue_last(
@@ -139,8 +163,7 @@ def continue_last(
     problem = goal_problem(text, "message")
     if problem:
         raise UsageError(problem, next_step='Try: agentctl run -c "Now the tests too"')
-    with Desk() as desk:
-        return _resume(desk, forks.go_on(desk, str(folder), text), screen, changes)
+    return _resume_one(lambda desk: forks.go_on(desk, str(folder), text), screen, changes)
 
 
 def fork_task(task: str, wanted: forks.Fork, *, run: bool, screen: Screen) -> int:
@@ -192,7 +215,26 @@ def _changes(given: Given) -> dict[str, Any]:
     return changes
 
 
-def _resume(desk: Desk, task_id: str, screen: Screen, changes: Mapping[str, Any]) -> int:
+def _check_which(task: str, *, everything: bool, due: bool, detach: bool) -> None:
+    if [bool(task), everything, due].count(True) != 1:
+        raise UsageError(
+            "Which task?",
+            next_step="Type one of: agentctl resume TASK_ID   agentctl resume --all   "
+            "agentctl resume --due",
+        )
+    if detach and not task:
+        raise UsageError(
+            "--detach: one task at a time.", next_step="Type: agentctl resume TASK_ID --detach"
+        )
+
+
+def _resume(
+    desk: Desk,
+    task_id: str,
+    screen: Screen,
+    changes: Mapping[str, Any],
+    ready: Listener | None = None,
+) -> int:
     """Go on under the settings of the task's own folder, wherever this is typed."""
     row = desk.find(task_id)
     created = fold(desk.store.read(task_id)).created
@@ -205,7 +247,7 @@ def _resume(desk: Desk, task_id: str, screen: Screen, changes: Mapping[str, Any]
     if flags["sandbox"]:
         changes = {**changes, "sandbox": chosen.sandbox()}
     changes = {**changes, "rules": (*changes["rules"], *chosen.permissions)}
-    return _drive(desk, task_id, chosen, screen, changes)
+    return _drive(desk, task_id, chosen, screen, changes, ready)
 
 
 def _resume_all(
@@ -233,17 +275,21 @@ def _drive(
     chosen: settings.Settings,
     screen: Screen,
     changes: Mapping[str, Any],
+    ready: Listener | None = None,
 ) -> int:
+    """Drive a task here; `ready` is told of its events too, as the process in the background."""
     row = desk.find(task_id)
+    if ready is not None:  # what the parent printed is not printed again
+        screen = replace(screen, json=False)
     listeners: list[Listener] = []
     progress = None
     if screen.json:
-        lines = JsonLines(sys.stdout)
-        per_token = ratio(desk, row.provider, row.model)
-        listeners += [lines, TokenMonitor(lines.write, desk.store.read, per_token)]
+        listeners += json_lines(desk, row)
     elif not screen.quiet:
         progress = Progress(console(stderr=True), row, verbose=screen.verbose)
         listeners.append(progress)
+    if ready is not None:
+        listeners.append(ready)
     run = app.run_as(
         chosen,
         listeners=listeners,
@@ -253,17 +299,26 @@ def _drive(
     )
     with signals.leaving(f"agentctl resume {task_id}", tell):
         ended = app.drive(desk, task_id, run)
-    _show_end(task_id, ended, screen, progress)
+    show_end(task_id, ended, screen, progress)
     return ended.exit_code
 
 
-def _show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress | None) -> None:
+def json_lines(desk: Desk, row: TaskRow) -> list[Listener]:
+    """What gives the lines of `--json`, but for the last one."""
+    lines = JsonLines(sys.stdout)
+    per_token = ratio(desk, row.provider, row.model)
+    return [lines, TokenMonitor(lines.write, desk.store.read, per_token)]
+
+
+def show_end(task_id: str, ended: app.Ended, screen: Screen, progress: Progress | None) -> None:
+    """Say how a run has ended, and its answer where the user wants it."""
     state = ended.state
     answer = state.finished.text if state.finished is not None else ""
     if screen.output and state.status == "done":
         _write_answer(task_id, Path(screen.output), answer)
     if screen.json:
-        say_json(result(task_id, state, ended.exit_code))
+        found = result(task_id, state, ended.exit_code)
+        say_json(found | {"outcome": ended.outcome})
         return
     if state.status == "done" and not screen.output:
         # On a terminal the answer has just been streamed; it need not stand there twice.

@@ -1,4 +1,4 @@
-"""What is told live and never recorded."""
+"""What is told live and never recorded; another process sees it by a file of the state home."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from msgspec import Struct
 
 from agentctl.core.values import Millis
 
+LIVE = "live"
+"""The folder of the state home for what running tasks say."""
 
-class TextDelta(Struct, frozen=True, gc=False):
+
+class TextDelta(Struct, frozen=True, tag=True, gc=False):
     """Signal: the model said a little more. Live only, never recorded."""
 
     text: str
 
 
-class ToolOutput(Struct, frozen=True):
+class ToolOutput(Struct, frozen=True, tag=True):
     """Signal: a running tool printed something."""
 
     call_id: str
@@ -28,14 +31,14 @@ class ToolProgress(Struct, frozen=True, tag=True):
     text: str
 
 
-class Waiting(Struct, frozen=True):
+class Waiting(Struct, frozen=True, tag=True):
     """Signal: the run sleeps until a moment."""
 
     until_ms: Millis
     why: str
 
 
-class Batched(Struct, frozen=True):
+class Batched(Struct, frozen=True, tag=True):
     """Signal: look-ups of one turn are made together."""
 
     tool: str
@@ -45,3 +48,20 @@ class Batched(Struct, frozen=True):
 
 
 Signal = TextDelta | ToolOutput | ToolProgress | Waiting | Batched
+
+
+class Mirrored(Struct, frozen=True, array_like=True, gc=False):
+    """A signal as it stands in the file by which other processes see it: a line of JSON."""
+
+    pid: int
+    """The process that drives the task. What another one left behind is not live."""
+    number: int
+    """From 1 within the process: lines that were read before are told by it."""
+    after: int
+    """The event after which it came."""
+    signal: Signal
+
+
+def mirror_name(task_id: str) -> str:
+    """Name of that file."""
+    return f"{task_id}.jsonl"

@@ -15,6 +15,7 @@ from agentctl.core import events as e
 from agentctl.core.events import Recorded
 from agentctl.core.live import Batched, Signal, TextDelta, ToolOutput, ToolProgress, Waiting
 from agentctl.core.rows import TaskRow
+from agentctl.core.values import Millis
 from agentctl.reports.limit_words import limit_name
 from agentctl.reports.text import count, usd, visible
 
@@ -31,8 +32,10 @@ class Progress:
 
     live = True
 
-    def __init__(self, console: Console, row: TaskRow, *, verbose: bool) -> None:
-        """`row` gives what the task has used before this run."""
+    def __init__(
+        self, console: Console, row: TaskRow, *, verbose: bool, ran_ms: Millis = 0
+    ) -> None:
+        """`row` gives what the task has used before; for `ran_ms` this run has gone on already."""
         self._console = console
         self._row = row
         self._verbose = verbose
@@ -42,7 +45,7 @@ class Progress:
         self._unpriced, self._tokens = row.unpriced, row.tokens_total
         self._cached = row.tokens_total - row.tokens_processed
         self._estimated = False
-        self._began_s = time.monotonic()
+        self._began_s = time.monotonic() - ran_ms / 1000
         self._partial = ""
         self._calls: dict[str, str] = {}
         self._waiting = ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 from agentctl.errors import TaskBusy
-from agentctl.store.lockfile import Holder, free, look, take
+from agentctl.store.lockfile import Holder, free, look, sign, take
+from agentctl.store.opening import translated
 
 PATIENCE_S = 0.5
 """A look at the lock (`owner`) holds it for microseconds; a taker waits that out."""
@@ -40,6 +42,15 @@ class Lease:
                 self._path.unlink(missing_ok=True)
         finally:
             free(self._handle)
+
+    def take_over(self) -> None:
+        """Hold, in a forked child, what its parent took. Raises StoreError; the parent lets go."""
+        with translated(self._path):
+            sign(self._handle)
+
+    def let_go(self) -> None:
+        """Stop holding it here: a forked child has taken it over, and it was never free between."""
+        os.close(self._handle)
 
 
 def owner(folder: Path, task_id: str) -> int:

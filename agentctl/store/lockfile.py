@@ -42,7 +42,7 @@ def take(path: Path) -> int | None:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if _locked(handle, fcntl.LOCK_EX) and _is_at(path, handle):
-                _sign(handle)
+                sign(handle)
                 return handle
         except BaseException:
             free(handle)
@@ -88,8 +88,8 @@ def _is_at(path: Path, handle: int) -> bool:
         return False
 
 
-def _sign(handle: int) -> None:
-    """Write who holds the lock, over what the last one wrote: the file is never without a name."""
+def sign(handle: int) -> None:
+    """Write that this process holds the lock, over what stood there: it is never without a name."""
     program = Path(sys.argv[0]).name if sys.argv else ""
     command = " ".join([program, *sys.argv[1:2]])[:COMMAND_CHARS]
     since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -24,7 +24,7 @@ from tests.cli.test_golden import fill
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
 EVENTS = FOLDER / "events.json"
-LINES = {"run", "resume", "batch"}
+LINES = {"run", "resume", "batch", "attach", "logs"}
 """They print a line for each event: docs/events.md has the fields of those, held by other tests."""
 SAMPLES: dict[str, tuple[str, ...]] = {
     "list": ("list", "list --state running"),
@@ -76,6 +76,8 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "info": ("info",),
     "export": ("export mend -o x.agent",),
     "import": ("import x.agent",),
+    "run --detach": ("run List-the-files --provider offline --detach",),
+    "wait": ("wait 1aaaaaaa own @last", "wait own --any --timeout 1h"),
 }
 """What is typed for each, in this order. Its first words are the command's."""
 MAPS = {
