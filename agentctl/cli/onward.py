@@ -12,6 +12,7 @@ from agentctl.errors import UsageError
 TAKEN = {
     *o.LIMITS, "again", "goal", "file", "cwd", "provider", "model", "fallback", "approve", "allow",
     "deny", "sandbox", "context", "tools", "mcp", "no_cache", "json", "quiet", "verbose", "output",
+    "detach",
 }  # fmt: skip
 """Options of `run` that a task takes that goes on; all others only a new one takes."""
 

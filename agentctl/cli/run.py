@@ -66,12 +66,12 @@ def run(
     detach: o.Detach = False,
 ) -> int:
     """Work towards a goal. E.g.: agentctl run 'Find all TODOs and write them to todos.md'"""
+    given = locals().copy()  # before any import adds a name
     if again:
-        parameters = dict(locals())
         from agentctl.cli.onward import continue_last  # only here
 
-        return continue_last(parameters)
-    flags = o.picked(locals(), (*o.LIMITS, *o.CHOICES))
+        return continue_last(given)
+    flags = o.picked(given, (*o.LIMITS, *o.CHOICES))
     flags["rules"] = False if no_rules else None
     flags["summaries"] = False if no_summaries else None
     flags["sandbox_network"] = True if sandbox_network else None
