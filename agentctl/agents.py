@@ -82,6 +82,15 @@ def every(cwd: Path, env: Mapping[str, str]) -> list[Agent]:
     return [*believed, *own, *(agent for agent in theirs if not agent.trusted)]
 
 
+def nameable(cwd: Path, env: Mapping[str, str]) -> list[Agent]:
+    """The agents that a model may name: a stranger's is never among them."""
+    found: dict[str, Agent] = {}
+    for agent in every(cwd, env):
+        if agent.trusted and not agent.made.problems:
+            found.setdefault(agent.name, agent)
+    return list(found.values())
+
+
 def of_file(path: Path, env: Mapping[str, str]) -> Agent:
     """What one file says, wherever it lies. Raises UsageError if it cannot be read."""
     data = _bytes(path)

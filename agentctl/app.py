@@ -16,7 +16,6 @@ from agentctl import mcp_servers, own_tools, registry, schemas, secrets, signals
 from agentctl.assembly import (
     Counters,
     SystemClock,
-    chosen_of,
     confinement,
     context,
     fallback_minds,
@@ -31,8 +30,10 @@ from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.history import own_from
 from agentctl.core.live import LIVE
+from agentctl.core.only import offered
 from agentctl.core.permissions import parse_rule
 from agentctl.core.redact import Redactor
+from agentctl.core.rows import TaskRow
 from agentctl.core.state import FINAL, State, fold
 from agentctl.core.values import (
     MAX_CONCURRENT,
@@ -44,11 +45,12 @@ from agentctl.core.values import (
     Rule,
     Sandbox,
 )
+from agentctl.delegation import Children
 from agentctl.errors import EXIT_CODES, NotResumable, TaskBusy, UsageError
 from agentctl.limits_desk import changed_limits, shared_from
 from agentctl.listeners.mirror import Mirror
 from agentctl.orders import check_credits, drawn
-from agentctl.ports import Ask, Listener
+from agentctl.ports import Ask, Listener, Tool
 from agentctl.run.driver import Driver
 from agentctl.run.toolbelt import Toolbelt
 from agentctl.run.world import World
@@ -212,6 +214,8 @@ def _taken(desk: Desk, task_id: str, run: Run) -> Iterator[Driver]:
         seen = len(log) if created_here is None else own_from(log) or 1
         _take_up(desk, task_id, seen, list(_changes(state, run, world)))
         driver = Driver(task_id, world, tell_from=0 if len(log) == 1 else len(log))
+        if isinstance(world.children, Children):
+            world.children.attach(driver)
         yield driver
         ended_for_good = driver.state.status in FINAL
     finally:
@@ -285,8 +289,7 @@ def _world(desk: Desk, state: State, run: Run) -> World:
     sandbox = fenced(run.sandbox or state.sandbox, desk.home)
     approve = run.approve or state.approve
     has_servers = bool(mcp_servers.kept(created.options) if run.mcp is None else run.mcp)
-    made = tools(approve, sandbox, brought, more_later=has_servers)
-    made = chosen_of(made, created.only)
+    made = _tools_of(tools(approve, sandbox, brought, more_later=has_servers), created)
     sources = mcp_servers.sources(created, run.mcp, desk.home, sandbox, approve, run.complain)
     belt = Toolbelt(
         made, created.cwd, sources,
@@ -321,6 +324,7 @@ def _world(desk: Desk, state: State, run: Run) -> World:
         redactor=redactor,
         rules=_rules(desk, created, run),
         enforced=confinement(made, created.cwd),
+        children=Children(desk, run, driven) if created.delegates else None,
         misfit=schemas.checker(created.schema) if created.schema else None,
         relevance=make_relevance(run.embedder, policy, limits, options, run.prices, redactor.text),
     )
@@ -341,6 +345,16 @@ def _add_addresses(
         address = run.address(other)
         if address:  # else its key would go to its usual server and not to the configured one
             options.setdefault(f"{other}:base_url", address)
+
+
+def _tools_of(made: Sequence[Tool], created: e.TaskCreated) -> list[Tool]:
+    """Of these tools those that a task is given, and the parts that they are made of."""
+    wanted = [tool for tool in made if offered(created.only, tool.spec.name)]
+    parts = {part for tool in wanted for part in tool.spec.parts}
+    found = [tool for tool in made if tool in wanted or tool.spec.name in parts]
+    if created.delegates:
+        found.append(registry.load(registry.DELEGATE, "delegate", "tool")())
+    return found
 
 
 def _rules(desk: Desk, created: e.TaskCreated, run: Run) -> tuple[Rule, ...]:
@@ -367,11 +381,16 @@ async def _heeding(driver: Driver) -> Ended:
 def due(desk: Desk) -> list[str]:
     """Ids of waiting tasks whose time has come: what `resume --due` takes up, oldest first."""
     moment_ms = now_ms()
-    rows = reversed(desk.tasks(ended=False))
+    rows = reversed(_own(desk))
     return [row.id for row in rows if row.status == "waiting" and row.wake_ms <= moment_ms]
 
 
 def resumable(desk: Desk) -> list[str]:
     """Ids of tasks that `resume --all` takes up, oldest first."""
-    rows = desk.tasks(ended=False)
-    return [row.id for row in reversed(rows) if row.status in ("interrupted", "paused")]
+    rows = reversed(_own(desk))
+    return [row.id for row in rows if row.status in ("interrupted", "paused")]
+
+
+def _own(desk: Desk) -> list[TaskRow]:
+    """Tasks that have not ended, without those that others take up as they go on."""
+    return [row for row in desk.tasks(ended=False) if row.origin != "child"]

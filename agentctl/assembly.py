@@ -18,7 +18,6 @@ from agentctl.core import events as e
 from agentctl.core.answers import CACHED
 from agentctl.core.calibrate import Learner
 from agentctl.core.live import Signal
-from agentctl.core.only import offered
 from agentctl.core.rows import UsageRow
 from agentctl.core.values import (
     Approve,
@@ -359,13 +358,6 @@ def tools(
         made.append(brought.tool)
     made = own_tools.settled(made, more_later=more_later)
     return [tool for tool in made if approve != "read-only" or not tool.spec.changes]
-
-
-def chosen_of(made: Sequence[Tool], only: Sequence[str] | None) -> list[Tool]:
-    """Of these tools those that a task is given, and the parts that they are made of."""
-    wanted = [tool for tool in made if offered(only, tool.spec.name)]
-    parts = {part for tool in wanted for part in tool.spec.parts}
-    return [tool for tool in made if tool in wanted or tool.spec.name in parts]
 
 
 def confinement(made: Sequence[Tool], cwd: str) -> str:

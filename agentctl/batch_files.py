@@ -21,7 +21,8 @@ SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "lines
 SETTINGS = (
     "provider", "model", "fallback", "max_cost", "max_cost_step", "max_tokens", "max_steps",
     "timeout", "max_credits", "max_credits_step", "on_limit", "wait_in_place", "allow_unpriced",
-    "account", "tier", "profile", "context", "system", "approve", "sandbox", "no_cache", "reuse",
+    "account", "tier", "profile", "context", "system", "approve", "sandbox", "delegate", "no_cache",
+    "reuse",
 )  # fmt: skip
 """Settings that a goal may have of its own, by the names of flags."""
 LIMITS = (

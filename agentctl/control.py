@@ -56,6 +56,12 @@ class Desk:
             f"{text!r} could be any of: {ids}.", next_step="Type more of the id, or @last."
         )
 
+    def children(self, task_id: str) -> list[TaskRow]:
+        """The tasks that work for this one or have done so, in the order of their beginning."""
+        with translated(self.store.path):
+            rows = queries.children(self.store.connection, task_id)
+        return [self.seen(row) for row in rows]
+
     def tasks(self, *, limit: int = -1, ended: bool = True) -> list[TaskRow]:
         """The newest tasks first, with the status that is really theirs."""
         with translated(self.store.path):
@@ -85,6 +91,9 @@ class Desk:
             return f"Task {row.id} is already stopped ({row.status})."
         if not dry_run:
             self._request(row, e.PauseRequested(now=now, reason=reason))
+            for child in self.children(row.id):  # its driver would tell them too, but later
+                if child.status == "running":
+                    self.pause(child, now=now, reason=f"task {row.id} was paused")
         if row.status == "running":
             when = "now" if now else "before its next step"
             return f"Task {row.id} pauses {when} (process {row.pid})."
@@ -123,6 +132,9 @@ class Desk:
         _refuse_ended(row)
         if not dry_run:
             self._request(row, e.CancelRequested(reason=reason))
+            for child in self.children(row.id):  # they work for nobody any more
+                if child.status not in ENDED:
+                    self.cancel(child, reason=f"task {row.id} was cancelled")
         if row.status == "running":
             return f"Task {row.id} is being cancelled (process {row.pid} stops at once)."
         return f"Task {row.id} is cancelled."

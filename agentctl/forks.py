@@ -192,4 +192,6 @@ def _created(
         origin="fork",
         parent=row.id,
         item=0,
+        depth=0,
+        key="",
     )

@@ -31,7 +31,7 @@ from agentctl.core.permissions import parse_rule
 from agentctl.core.sanitize import goal_problem, storable
 from agentctl.core.values import Effect, Limits, Rule
 from agentctl.errors import NotEnoughCredits, UsageError
-from agentctl.rules import read_rules
+from agentctl.rules import HEAD, read_rules
 from agentctl.settings_tables import Profile
 from agentctl.store.lease import Lease
 
@@ -45,6 +45,8 @@ step, and stop when it is reached. Files are relative to the workspace, the curr
 - When you are done, answer with the result itself, in a few sentences. If you cannot reach the \
 goal, say what is missing."""
 
+RULES_HEAD = HEAD.partition("{")[0]
+DELEGATE_PROMPT = "Agents that the tool delegate can name:"
 SCHEMA_PROMPT = """\
 Your final answer must be JSON and nothing else: no words before or after it, no code fence. It \
 must fit this JSON Schema:"""
@@ -202,6 +204,7 @@ def first_event(desk: Desk, order: Order) -> e.TaskCreated:
         agent=order.agent.name if order.agent else "",
         only=order.agent.made.tools if order.agent else None,
         schema=redact(order.schema),
+        delegates=_delegates(order),
     )
 
 
@@ -241,11 +244,32 @@ def _system(order: Order) -> str:
     parts = [f"{SYSTEM_PROMPT}\n{order.settings.system}".strip()]
     if order.agent is not None and order.agent.made.prompt:
         parts.append(f"You work as the agent {order.agent.name}:\n{order.agent.made.prompt}")
-    if order.settings.rules:
-        parts.append(read_rules(order.cwd))
     if order.schema:
         parts.append(f"{SCHEMA_PROMPT}\n{order.schema}")
+    if _delegates(order):
+        parts.append(_delegation(order.cwd))
+    if order.settings.rules:  # last: see rules_of
+        parts.append(read_rules(order.cwd))
     return "\n\n".join(filter(None, parts))
+
+
+def _delegates(order: Order) -> bool:
+    """Whether others may work for the task: a stranger's definition cannot say so."""
+    agent = order.agent
+    names = agent.made.tools if agent is not None and agent.trusted else None
+    return order.settings.delegate or "delegate" in (names or ())
+
+
+def _delegation(cwd: Path) -> str:
+    """Whom the model may delegate to. Kept with the task, so that requests stay as they are."""
+    lines = [f"- {each.name}: {each.made.description}" for each in agents.nameable(cwd, os.environ)]
+    return "\n".join([DELEGATE_PROMPT, *lines]) if lines else ""
+
+
+def rules_of(system: str) -> str:
+    """The part of a system prompt that is the rules of the project."""
+    _, mark, rest = system.partition(f"\n\n{RULES_HEAD}")
+    return f"{RULES_HEAD}{rest}" if mark else ""
 
 
 def _model(chosen: settings.Settings, provider: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from agentctl.core.carve import Errand, Work
 from agentctl.core.events import Event, ModelAnswered, Recorded
 from agentctl.core.files import FileChange
 from agentctl.core.live import Signal
@@ -160,6 +161,8 @@ class ToolContext(Struct, frozen=True):
     may_go_on: Callable[[str], str] = lambda _arguments: ""
     """Says why the user's rules do not allow to go on with these arguments (JSON) in place of those
     that the call was allowed with, e.g. after a redirect; empty: they do."""
+    delegate: Callable[[Errand, ToolContext], Awaitable[ToolResult]] | None = None
+    """Has another task work for this call, see `run.world.Children`; None: nobody does."""
 
 
 class ToolResult(Struct, frozen=True):
@@ -173,6 +176,8 @@ class ToolResult(Struct, frozen=True):
     """It is `ToolContext.earlier`, and still holds."""
     changes: tuple[FileChange, ...] = ()
     """What it changed in files, for `agentctl diff`."""
+    work: Work | None = None
+    """Of the task that worked for this call."""
 
 
 class Tool(Protocol):

@@ -45,6 +45,8 @@ TOOLS: dict[str, str] = {
     "read_output": "agentctl.tools.outputs:ReadOutput",
 }
 """In the order in which models are told of them: it never changes within a task."""
+DELEGATE = {"delegate": "agentctl.tools.delegate:Delegate"}
+"""The tool that is there only where the task may delegate."""
 
 
 def load(table: dict[str, str], name: str, what: str) -> Any:

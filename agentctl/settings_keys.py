@@ -168,6 +168,7 @@ KEYS: dict[str, Key] = {
         quantities.duration_ms,
         "Write 15m or a number of seconds; 0 reuses nothing of another task.",
     ),
+    "delegate": Key("delegate", quantities.yes_no, "Write true or false."),
     "reuse": Key("reuse", quantities.yes_no, "Write true or false."),
     "no_cache": Key("no_cache", quantities.yes_no, "Write true or false."),
     "ledger": Key("ledger", quantities.text(4_000), "Write the path of a file."),

@@ -99,6 +99,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     credits: dict[str, int] = {}
     """Price of a call in credits, by tool name or "provider/model"."""
     lookup_ttl_ms: Millis = LOOKUP_TTL_MS
+    delegate: bool = False
+    """A task may have others work on its behalf."""
     no_cache: bool = False
     reuse: bool = False
     """No look-up is answered with an earlier result, and none is kept."""

@@ -149,6 +149,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "how long another task is given the result of a "
         "[look-up](tools.md#look-ups-are-not-paid-twice); 0: only the task that made it",
     ),
+    "delegate": (
+        "false",
+        "give the model the tool [delegate](agents.md#delegation), which has other tasks work for "
+        "it",
+    ),
     "reuse": (
         "false",
         "take earlier answers to [equal requests](running.md#equal-requests)",

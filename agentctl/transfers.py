@@ -150,6 +150,7 @@ def _here(
             ("limits", state.limits != limits),
             ("--fallback", bool(state.fallbacks)),
             ("--reuse", old.reuse),
+            ("--delegate", old.delegates),
             ("--account", old.account != chosen.account),
         )
         if is_lost
@@ -174,5 +175,8 @@ def _here(
         item=0,
         profile="",
         agent="",
+        delegates=False,
+        depth=0,
+        key="",
     )
     return created, dropped

@@ -49,6 +49,7 @@ def batch(
     profile: o.Profile = None,
     agent: o.Agent = "",
     schema: o.Schema = None,
+    delegate: o.Delegate = None,
     cwd: o.Cwd = None,
     context: o.Context = None,
     system: o.System = None,

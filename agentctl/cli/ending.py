@@ -43,6 +43,8 @@ def summary(state: State) -> str:
     tokens = f"{count(state.tokens_processed)} tokens processed"
     if state.tokens_total != state.tokens_processed:
         tokens += f" of {count(state.tokens_total)} sent and received"
+    if state.children_micros:
+        cost += f" + {usd(state.children_micros)} by others for it"
     spared = f" ({usd(state.spared_micros)} spared by reuse)" if state.spared_micros else ""
     return f"{steps}, {tokens}, {cost}{spared}"
 

@@ -34,6 +34,7 @@ CHOICES = (
     "system",
     "approve",
     "sandbox",
+    "delegate",
     "no_cache",
     "reuse",
 )
@@ -92,6 +93,10 @@ Tier = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set
 Profile = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set of settings.")]
 Agent = Annotated[
     str, typer.Option(metavar="NAME", help="Work by this definition: see agentctl agents list.")
+]
+Delegate = Annotated[
+    bool | None,
+    typer.Option("--delegate", help="Let it have other tasks work for it.", show_default=False),
 ]
 Schema = Annotated[
     str | None,

@@ -40,6 +40,7 @@ def run(
     tier: o.Tier = None,
     profile: o.Profile = None,
     agent: o.Agent = "",
+    delegate: o.Delegate = None,
     schema: o.Schema = None,
     cwd: o.Cwd = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="A name to find the task by.")] = "",

@@ -15,6 +15,7 @@ from agentctl.core import events as e
 from agentctl.core.answer_check import judged
 from agentctl.core.answers import CACHED, STUMBLES_MAX
 from agentctl.core.approval import DENIED_BY_USER, permission
+from agentctl.core.carve import carved
 from agentctl.core.context import request_key
 from agentctl.core.context_auto import due
 from agentctl.core.context_custom import PolicyBroke
@@ -209,7 +210,7 @@ def _run_tools(state: State, view: View) -> Action | None:
             )
             for call, spec in zip(planned, specs, strict=True)
         )
-        return RunTools(tuple(planned), tuple(intents))
+        return RunTools(tuple(planned), carved(state, tuple(intents), specs))
     worst = strictest(deny for deny, _ in held)
     if worst is None:
         return None

@@ -52,3 +52,8 @@ class TaskCreated(Event, frozen=True, gc=False):
     """The tools that it has, by name or glob; `!` takes away what follows. None: all."""
     schema: str = ""
     """The JSON Schema that its answer must fit, as JSON text; empty: it may be any text."""
+    delegates: bool = False
+    depth: int = 0
+    """Others may work on its behalf; so many tasks stand above it, each working for the next."""
+    key: str = ""
+    """What is known of the call of its parent that it works for: no two of one call are begun."""

@@ -118,6 +118,9 @@ class ToolStarted(Event, frozen=True, gc=False):
     """The rule that allowed it, if one had to."""
     arguments: str = ""
     """With a parent: its arguments. Those of a model's own call are in its message."""
+    carved_micros: Micros | None = 0
+    carved_tokens: int | None = 0
+    """What the task that works for this call may use of this one's limits; None: without one."""
 
 
 class ToolEnded(Event, frozen=True, gc=False):
@@ -150,6 +153,10 @@ class ToolEnded(Event, frozen=True, gc=False):
     """Of a call with a parent that was refused, so that it has no ToolStarted."""
     changes: tuple[Change, ...] = ()
     """Files that it changed, as far as the tool says."""
+    child: str = ""
+    child_cost_micros: Micros = 0
+    child_tokens: int = 0
+    """The task that worked for this call, and what it used: this counts now, not the carve."""
 
 
 class ToolNote(Event, frozen=True, gc=False):
@@ -254,9 +261,8 @@ class AnswerRefused(Event, frozen=True, gc=False):
     """Fact: the final answer does not fit the task's schema; the model is told and goes on."""
 
     problem: str
-    """Where and why, for the model."""
     tries: int
-    """So many answers did not fit since the task was last taken up."""
+    """Where and why, for the model; so many did not fit since the task was last taken up."""
 
 
 class Finished(Event, frozen=True, gc=False):

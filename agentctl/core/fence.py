@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from agentctl.core.values import ToolSpec
 
-FOREIGN = frozenset({"browser", "calendar", "drive", "email", "http", "mcp"})
-"""Categories of tools whose results others write."""
+FOREIGN = frozenset({"browser", "calendar", "delegate", "drive", "email", "http", "mcp"})
+"""Categories of tools whose results others write, or whoever they have read."""
 STORED = "read_output"
 """Gives parts of results again, whosesoever they were."""
 _NAME = "tool_output"

@@ -43,6 +43,7 @@ def _begin(state: State, created: e.TaskCreated) -> None:
     state.on_unknown, state.warm_ms = "tell", 0
     state.spent_micros = state.spared_micros = state.unpriced = 0
     state.tokens_processed = state.tokens_total = 0
+    state.children_micros = state.children_tokens = 0
     state.credits_spent = state.step_credits = 0
     state.active_ms = state.ran_ms = 0
     state.warned, state.blocked = {}, set()

@@ -31,9 +31,9 @@ def uses(state: State, shared: Shared | None = None) -> Iterator[tuple[str, int,
     """
     limits = state.limits
     if limits.task_cost_micros is not None:
-        yield "task_cost_micros", state.spent_micros, limits.task_cost_micros
+        yield "task_cost_micros", state.used_micros, limits.task_cost_micros
     if limits.task_tokens is not None:
-        yield "task_tokens", state.tokens_processed, limits.task_tokens
+        yield "task_tokens", state.used_tokens, limits.task_tokens
     if limits.steps is not None:
         yield "steps", state.steps, limits.steps
     if limits.wall_ms is not None:

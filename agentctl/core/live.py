@@ -47,7 +47,14 @@ class Batched(Struct, frozen=True, tag=True):
     """Equal calls are made once."""
 
 
-Signal = TextDelta | ToolOutput | ToolProgress | Waiting | Batched
+class ChildSaid(Struct, frozen=True, tag=True):
+    """Signal: a task that works for this one has come a little further."""
+
+    task_id: str
+    text: str
+
+
+Signal = TextDelta | ToolOutput | ToolProgress | Waiting | Batched | ChildSaid
 
 
 class Mirrored(Struct, frozen=True, array_like=True, gc=False):

@@ -88,6 +88,10 @@ class State(Struct):
     spent_micros: Micros = 0
     spared_micros: Micros = 0
     """Cost of earlier answers that were taken instead of asking again."""
+    children_micros: Micros = 0
+    children_tokens: int = 0
+    """What tasks have cost that worked for this one and have ended: part of its limits, not of
+    what it spent itself."""
     unpriced: int = 0
     tokens_processed: int = 0
     tokens_total: int = 0
@@ -140,6 +144,18 @@ class State(Struct):
     def answer(self) -> str:
         """The model's last words, joined where the output limit cut them."""
         return "".join(self.answer_parts)
+
+    @property
+    def used_micros(self) -> Micros:
+        """Of the limit: spent, by itself and for it, and carved out for what works for it now."""
+        open_micros = sum(start.carved_micros or 0 for start in self.started.values())
+        return self.spent_micros + self.children_micros + open_micros
+
+    @property
+    def used_tokens(self) -> int:
+        """The same in tokens processed."""
+        open_tokens = sum(start.carved_tokens or 0 for start in self.started.values())
+        return self.tokens_processed + self.children_tokens + open_tokens
 
     @property
     def ready_to_ask(self) -> bool:
@@ -219,12 +235,21 @@ def _tool_started(state: State, event: e.ToolStarted) -> None:
 def _tool_ended(state: State, event: e.ToolEnded) -> None:
     if event.parent:  # a model may have named a call of its own like this one
         return
-    state.started.pop(event.call_id, None)
+    start = state.started.pop(event.call_id, None)
+    if start is not None:
+        _take_child(state, start, event)
     state.approved.discard(event.call_id)
     if state.pending.pop(event.call_id, None) is not None:
         if event.status != "ok":
             state.failed.append(len(state.messages))
         say(state, Message("tool", event.text, call_id=event.call_id))
+
+
+def _take_child(state: State, start: e.ToolStarted, event: e.ToolEnded) -> None:
+    """Count what was used on behalf of this call; where nobody knows, all that was carved out."""
+    is_told = event.child or event.status in ("ok", "error")
+    state.children_micros += event.child_cost_micros if is_told else start.carved_micros or 0
+    state.children_tokens += event.child_tokens if is_told else start.carved_tokens or 0
 
 
 def _tool_note(state: State, event: e.ToolNote) -> None:

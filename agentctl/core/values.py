@@ -257,6 +257,8 @@ class ToolSpec(Struct, frozen=True):
     """Tries of one call where a failure may pass and repeating is safe."""
     parts: tuple[str, ...] = ()
     """Names of the tools that it may make act: what is forbidden for one is so through this."""
+    delegates: bool = False
+    """A task of its own works for each call, within what is carved out of the limits."""
 
 
 class Rates(Struct, frozen=True):

@@ -13,7 +13,15 @@ from rich.text import Text
 
 from agentctl.core import events as e
 from agentctl.core.events import Recorded
-from agentctl.core.live import Batched, Signal, TextDelta, ToolOutput, ToolProgress, Waiting
+from agentctl.core.live import (
+    Batched,
+    ChildSaid,
+    Signal,
+    TextDelta,
+    ToolOutput,
+    ToolProgress,
+    Waiting,
+)
 from agentctl.core.rows import TaskRow
 from agentctl.core.values import Millis
 from agentctl.reports.limit_words import limit_name
@@ -98,6 +106,8 @@ class Progress:
             self._waiting = f"waiting until {_clock(item.until_ms)}"
             self._until_ms = item.until_ms
             self._line(f"{self._waiting}: {item.why}", "yellow")
+        elif isinstance(item, ChildSaid):
+            self._line(f"{item.task_id} {_short(item.text)}", "dim", indent="  ")
         elif self._verbose and isinstance(item, Batched):
             once = "" if item.distinct == item.items else f", {item.distinct} different"
             self._line(f"{item.items} calls of {item.tool} together{once}", "dim")
@@ -219,6 +229,11 @@ class Progress:
             left_s = max(self._until_ms // 1000 - int(time.time()), 0)
             parts.append(f"{self._waiting} ({left_s} s)")
         return Text(" · ".join(parts), style="cyan", no_wrap=True, overflow="ellipsis")
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= ARGUMENT_CHARS else line[: ARGUMENT_CHARS - 1] + "…"
 
 
 def _use(limit: str, used: int, cap: int) -> str:

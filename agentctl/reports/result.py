@@ -21,6 +21,7 @@ def result(task_id: str, state: State, exit_code: int | None) -> dict[str, Any]:
         "data": _data(state, answer),
         "steps": state.steps,
         "cost_micros": state.spent_micros,
+        "children_cost_micros": state.children_micros,
         "unpriced_calls": state.unpriced,
         "tokens_processed": state.tokens_processed,
         "tokens_total": state.tokens_total,

@@ -51,7 +51,7 @@ def facts(look: Look) -> list[tuple[str, str]]:
             "Tokens",
             f"{count(state.tokens_processed)} processed, {count(state.tokens_total)} in all",
         ),
-        ("Cost", f"{cost(row)}{cap}"),
+        ("Cost", f"{cost(row)}{_others(state)}{cap}"),
         ("Took", duration(state.active_ms) if state.active_ms else ""),
         ("Unread", "\n".join(state.unheard)),
     ]
@@ -75,10 +75,21 @@ def related_words(look: Look) -> list[tuple[str, str]]:
     names = {"child": "Children", "fork": "Forks", "batch": "Items"}
     found = []
     for origin, name in names.items():
-        ids = [f"{row.id} ({row.status})" for row in look.related if row.origin == origin]
+        ids = [f"{row.id} ({_stands(row)})" for row in look.related if row.origin == origin]
         if ids:
             found.append((name, ", ".join(ids)))
     return found
+
+
+def _stands(row: TaskRow) -> str:
+    return f"{row.status}, {cost(row)}" if row.origin == "child" else row.status
+
+
+def _others(state: State) -> str:
+    """What was used on its behalf, and is carved out for what works for it, beside its own cost."""
+    carved_micros = state.used_micros - state.spent_micros - state.children_micros
+    by = f" + {usd(state.children_micros)} by others for it" if state.children_micros else ""
+    return by + (f" + {usd(carved_micros)} carved out for others" if carved_micros else "")
 
 
 def _origin(look: Look) -> str:
@@ -211,6 +222,7 @@ def as_json(look: Look) -> dict[str, Any]:
         "limits": msgspec.structs.asdict(look.state.limits)
         | {"breaker": msgspec.structs.asdict(look.state.limits.breaker)},
         "children": [row.id for row in look.related if row.origin == "child"],
+        "children_cost_micros": look.state.children_micros,
         "forks": [row.id for row in look.related if row.origin == "fork"],
         "history": [_short_json(step) for step in look.steps],
     }

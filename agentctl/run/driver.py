@@ -36,6 +36,7 @@ from agentctl.errors import StoreError
 from agentctl.run import perform
 from agentctl.run.audience import Audience
 from agentctl.run.notes import Notes
+from agentctl.run.stopping import must_cut
 from agentctl.run.viewing import Viewer
 from agentctl.run.voice import Voice
 from agentctl.run.world import Mind, World
@@ -65,8 +66,8 @@ class Driver:
         self._waiting = False
         self._sleeping = False
         self._cutting = False
-        self._audience = Audience(task_id, world.listeners, world.complain)
-        self._notes = Notes(self._audience.signal, self._hold, self._commit, self._now)
+        self.audience = Audience(task_id, world.listeners, world.complain)
+        self._notes = Notes(self.audience.signal, self._hold, self._commit, self._now)
         self._prices = ""
         self._refusals = 0
         self._swept_ms = world.clock.now_ms()
@@ -77,7 +78,7 @@ class Driver:
         watch, belt = asyncio.create_task(self._watch()), self.world.belt
         try:
             for record in self._untold:
-                self._audience.tell(record)
+                self.audience.tell(record)
             world, hear = self.world, self._notes.from_source
             await self._prepare(lambda: belt.open(world.complain, hear, world.redactor))
             while True:
@@ -111,7 +112,7 @@ class Driver:
                 await mind.provider.close()
             if self.world.relevance is not None:
                 await self.world.relevance.close()
-            self._audience.close()
+            self.audience.close()
 
     def _decide(self) -> Action:
         return decide(self.state, self._viewer.view(self.state, self._now()))
@@ -119,14 +120,21 @@ class Driver:
     def interrupt(self, by: str) -> None:
         """A signal came: pause at once, giving what runs a moment to end by itself."""
         asyncio.get_running_loop().call_later(self.world.grace_ms / 1000, self._cut)
-        request = e.PauseRequested(by, now=True)
+        if self.world.children is not None:
+            self.world.children.interrupt(by)
+        self.request(e.PauseRequested(by, now=True))
+        if self._waiting:
+            self._cut()
+
+    def request(self, request: e.Event, *, cut: bool = False) -> None:
+        """Ask the task to stop, as another process would; `cut` what runs, too."""
         try:
             result = self.world.store.append(self.task_id, self._seen, [request], self._now())
             self._take(result.recorded)
         except StoreError as error:
             self.world.complain(str(error))
             apply(self.state, request, self._now())
-        if self._waiting:
+        if cut:
             self._cut()
 
     async def _prepare(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -168,7 +176,7 @@ class Driver:
 
     async def _ask(self, intent: e.ModelAsked, mind: Mind) -> e.ModelAnswered | e.ModelFailed:
         """Make the call; what is said as it comes is heard without secrets."""
-        watched = intent.purpose == "step" and self._audience.is_live
+        watched = intent.purpose == "step" and self.audience.is_live
         voice = Voice(self.world.redactor, self._emit_text if watched else None)
         try:
             return await perform.ask_model(
@@ -194,9 +202,10 @@ class Driver:
                 on_start=self._inner_started,
                 may=self._inner_refused,
                 redactor=self.world.redactor,
-                watched=self._audience.is_live,
+                watched=self.audience.is_live,
                 sleep_until=self.world.clock.sleep_until,
                 jitter=self.world.jitter,
+                delegate=None if self.world.children is None else self.world.children.delegate,
             )
         except asyncio.CancelledError:
             self._was_cut()
@@ -257,7 +266,7 @@ class Driver:
         self._commit()
         if self.state.limits is not limits:
             return  # they came just now
-        self._audience.signal(Waiting(action.until_ms, action.why))
+        self.audience.signal(Waiting(action.until_ms, action.why))
         self._waiting = self._sleeping = True
         try:
             await self.world.clock.sleep_until(action.until_ms - self._ahead_ms)
@@ -322,7 +331,7 @@ class Driver:
                 apply(self.state, record.event, record.at_ms)
                 self._keep_up(record.at_ms)
         for record in records:
-            self._audience.tell(record)
+            self.audience.tell(record)
 
     def _keep_up(self, at_ms: Millis) -> None:
         """Follow a clock that was set forward since we began: time must not stand still here."""
@@ -342,7 +351,7 @@ class Driver:
         return stored
 
     def _emit_text(self, text: str) -> None:
-        self._audience.signal(TextDelta(text))
+        self.audience.signal(TextDelta(text))
 
     # --- requests of others --------------------------------------------------------------------
 
@@ -366,7 +375,8 @@ class Driver:
                 if not told:
                     self.world.complain(str(error))
                 told = True
-            if self._must_cut():
+            children = self.world.children
+            if must_cut(self.state, self._now(), children, waiting=self._waiting):
                 self._cut()
 
     def _sweep(self) -> None:
@@ -375,15 +385,6 @@ class Driver:
         if self.world.sweep is not None and now_ms - self._swept_ms >= self.world.sweep_ms:
             self._swept_ms = now_ms
             self.world.sweep()
-
-    def _must_cut(self) -> bool:
-        state, wanted = self.state, self.state.pause_wanted
-        if state.cancel_wanted:
-            return True
-        if wanted is not None and (self._waiting or (wanted.now and wanted.by == "user")):
-            return True
-        cap_ms = state.limits.wall_ms
-        return cap_ms is not None and state.active_ms + self._now() - state.ran_ms >= cap_ms
 
     def _cut(self) -> None:
         """Cancel what is awaited now; the loop goes on and decides what that means."""

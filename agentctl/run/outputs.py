@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from agentctl.core.events import ToolEnded
 from agentctl.core.rows import StoredOutput
 from agentctl.core.sanitize import storable
@@ -21,6 +23,17 @@ def ended(
     call: ToolCall, status: str, result: ToolResult, duration_ms: Millis
 ) -> tuple[ToolEnded, Sequence[StoredOutput]]:
     """The fact of a call that has ended, and what is to be stored beside it."""
+    whole = _ended(call, status, result, duration_ms)
+    work = result.work
+    if work is not None:
+        used = {"child_cost_micros": work.cost_micros, "child_tokens": work.tokens}
+        whole = (replace(whole[0], child=work.task_id, **used), whole[1])
+    return whole
+
+
+def _ended(
+    call: ToolCall, status: str, result: ToolResult, duration_ms: Millis
+) -> tuple[ToolEnded, Sequence[StoredOutput]]:
     text = storable(result.text)
     if len(text) <= SHOWN_BYTES_MAX // 4 or len(raw := text.encode()) <= SHOWN_BYTES_MAX:
         return ToolEnded(call.id, call.name, text, status, duration_ms), ()

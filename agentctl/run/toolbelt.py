@@ -20,7 +20,7 @@ from agentctl.run.outputs import TAIL_BYTES as TAIL_BYTES
 from agentctl.run.places import Places
 from agentctl.run.resources import SharedResources, Use
 from agentctl.run.reuse import Reuse
-from agentctl.run.turn import Around, May, OnEnd, OnStart, Turn
+from agentctl.run.turn import Around, Delegate, May, OnEnd, OnStart, Turn
 
 
 def _unwritten(start: ToolStarted, spec: ToolSpec) -> str:
@@ -150,6 +150,7 @@ class Toolbelt:
         redactor: Redactor = NO_SECRETS,
         watched: bool = True,
         fence: bool = True,
+        delegate: Delegate | None = None,
     ) -> None:
         """Run all calls, each as long as the limits allow; `on_end` is told of each as it ends.
 
@@ -157,7 +158,7 @@ class Toolbelt:
         where it can do so. For a call that a tool makes on behalf of another, `may` says whether
         the user allows it and `on_start` writes its intent, or says why not. What tools give
         and say goes through `redactor`; without `fence` what strangers wrote is not marked, for
-        readers that are no model.
+        readers that are no model. `delegate` has another task work for a call.
 
         Cancelling stops every call and what it started, then raises CancelledError.
         """
@@ -182,6 +183,7 @@ class Toolbelt:
             redactor=redactor,
             watched=watched,
             fence=fence,
+            delegate=delegate,
         )
         turn = Turn(self._crew.tools, self._crew.specs, self._places, around)
         await turn.run(calls, self._together(calls, hear, limits))

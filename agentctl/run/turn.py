@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agentctl.core.backoff import wait_ms
+from agentctl.core.carve import Errand
 from agentctl.core.events import ToolEnded, ToolStarted
 from agentctl.core.fence import fenced, is_foreign
 from agentctl.core.guards.balance import price_of_tool
@@ -58,6 +59,9 @@ class May(Protocol):
         ...
 
 
+Delegate = Callable[[Errand, ToolContext], Awaitable[ToolResult]]
+
+
 class Around(Struct, frozen=True, kw_only=True):
     """What a turn's calls are run with: who is told, who is asked, and what bounds them."""
 
@@ -78,6 +82,7 @@ class Around(Struct, frozen=True, kw_only=True):
     watched: bool
     """Somebody hears what tools say as they run."""
     fence: bool
+    delegate: Delegate | None
 
 
 class _Outcome(Struct, frozen=True):
@@ -207,6 +212,7 @@ class Turn:
             all_.resources,
             progress,
             may_go_on,
+            all_.delegate if parent is None else None,
         )
         try:
             return await self._outcome(call, context, timeout_ms, merged)

@@ -8,11 +8,22 @@ from typing import Protocol
 from msgspec import Struct
 
 from agentctl.core.calibrate import Learner
+from agentctl.core.carve import Errand
 from agentctl.core.events import ModelAnswered, ModelAsked, ModelFailed
 from agentctl.core.redact import NO_SECRETS, Redactor
 from agentctl.core.state import State
 from agentctl.core.values import Millis, Quote, Rule, Shape, SideCall
-from agentctl.ports import Ask, Clock, Counter, Listener, Pricer, Provider, Store
+from agentctl.ports import (
+    Ask,
+    Clock,
+    Counter,
+    Listener,
+    Pricer,
+    Provider,
+    Store,
+    ToolContext,
+    ToolResult,
+)
 from agentctl.run.reuse import Reuse
 from agentctl.run.toolbelt import Toolbelt
 
@@ -47,6 +58,26 @@ class Near(Protocol):
 
     async def close(self) -> None:
         """Free connections."""
+        ...
+
+
+class Children(Protocol):
+    """The tasks that work for one task while it is driven."""
+
+    async def delegate(self, errand: Errand, context: ToolContext) -> ToolResult:
+        """Have a task work for this call until it ends, the same one however often it is begun.
+
+        Raises ToolError where none can be begun. Cancelling it stops that task, which then can be
+        taken up again.
+        """
+        ...
+
+    def heed(self, state: State) -> bool:
+        """Stop those that work for it where it is to pause; whether it only waits for that now."""
+        ...
+
+    def interrupt(self, by: str) -> None:
+        """A signal came: pause all at once."""
         ...
 
 
@@ -92,6 +123,8 @@ class World(Struct, frozen=True):
     """Takes secrets out of all text that is stored or shown."""
     misfit: Callable[[str], str] | None = None
     """Says why a JSON text does not fit the task's schema."""
+    children: Children | None = None
+    """Has other tasks work for this one; None: none may."""
     relevance: Near | None = None
     """Knows by an embedder what is near in meaning."""
 

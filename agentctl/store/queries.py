@@ -67,10 +67,20 @@ def of_batch(db: sqlite3.Connection, batch_id: str) -> list[TaskRow]:
     return [TaskRow(*row) for row in rows]
 
 
+def children(db: sqlite3.Connection, task_id: str) -> list[TaskRow]:
+    """The tasks that work for this one or have done so, in the order in which they were begun."""
+    rows = db.execute(f"{TASK} WHERE parent = ? AND origin = 'child' ORDER BY no", (task_id,))
+    return [TaskRow(*row) for row in rows]
+
+
 def matching(db: sqlite3.Connection, text: str) -> list[TaskRow]:
-    """Tasks whose id begins with `text` or whose name is `text`; "@last" is the newest."""
+    """Tasks whose id begins with `text` or whose name is `text`; "@last" is the newest.
+
+    The newest is never one that works for another: nobody began it himself.
+    """
     if text == "@last":
-        return tasks(db, limit=1)
+        newest = db.execute(f"{TASK} WHERE origin != 'child' ORDER BY no DESC LIMIT 1")
+        return [TaskRow(*row) for row in newest]
     # What is no UTF-8 on the command line is nobody's name, and no text for SQLite either.
     text = text.encode(errors="backslashreplace").decode()
     exact = db.execute(f"{TASK} WHERE id = ?", (text,)).fetchall()

@@ -119,6 +119,7 @@ def spec_of(
     changes: bool,
     timeout_ms: Millis | None = None,
     lookup: bool = False,
+    delegates: bool = False,
 ) -> ToolSpec:
     """Make a tool's spec; its JSON schema comes from the argument Struct.
 
@@ -144,6 +145,7 @@ def spec_of(
         changes=changes,
         timeout_ms=usual_ms if timeout_ms is None else timeout_ms,
         lookup=lookup,
+        delegates=delegates,
     )
 
 

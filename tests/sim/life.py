@@ -34,6 +34,7 @@ from tests.sim.world import (
     Crash,
     Fate,
     ProcessStore,
+    SimChildren,
     SimEmbedder,
     SimProvider,
     SimTool,
@@ -149,6 +150,7 @@ async def _process(
         relevance=Relevance(SimEmbedder(fate, watcher), SimPricer(), SimCounter())
         if rng.random() < 0.5
         else None,
+        children=SimChildren(fate, watcher),
         misfit=lambda text: "" if text == FITTING else "it is not 1",
     )
     try:

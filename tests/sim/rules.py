@@ -44,6 +44,8 @@ class Watcher:
         self.calls: list[float] = []
         self.tokens = 0
         self.effects: dict[str, int] = {}
+        self.children: dict[str, int] = {}
+        """What each task that works for a call has cost so far, by the call's key."""
         self.log: list[e.Recorded] = []
         self._calls = 0
         self._said: list[str] = []
@@ -126,6 +128,21 @@ class Watcher:
         last = [r.event for r in self.log if getattr(r.event, "call_id", "") == call_id]
         started = bool(last) and isinstance(last[-1], e.ToolStarted)
         self.require(started, "2: no tool runs without its intent on disk")
+
+    def share_left(self, key: str, call_id: str) -> int:
+        """What the task that works for a call may still spend."""
+        return (self._open[call_id].carved_micros or 0) - self.children.get(key, 0)
+
+    def billed_child(self, key: str, call_id: str, cost_micros: int) -> None:
+        """A task that works for a call has spent something."""
+        self.children[key] = self.children.get(key, 0) + cost_micros
+        self.bill_micros += cost_micros
+        carved = self._open[call_id].carved_micros or 0
+        self.require(self.children[key] <= carved, "3: a child stays within its share")
+        cap = self.limits.task_cost_micros or 0
+        kept = self.bill_micros - self.excess_micros <= cap
+        self.require(kept, "3: billed by it and for it never passes the task's limit")
+        self._books()
 
     def effect(self, call_id: str, spec: ToolSpec) -> None:
         self.effects[call_id] = self.effects.get(call_id, 0) + 1
@@ -210,6 +227,7 @@ class Watcher:
         """Recorded spend, and the reserve of the open call."""
         covered = 0
         open_reserve = 0
+        carved: dict[str, int] = {}
         for record in self.log:
             match record.event:
                 case e.ModelAsked(reserve_micros=reserve):
@@ -218,7 +236,13 @@ class Watcher:
                     covered, open_reserve = covered + (cost or 0), 0
                 case e.ModelFailed(charged_micros=charged):
                     covered, open_reserve = covered + (charged or 0), 0
-        return covered, open_reserve
+                case e.ToolStarted(call_id=call_id, carved_micros=micros) if micros:
+                    carved[call_id] = micros
+                case e.ToolEnded(call_id=call_id) as ended:
+                    micros = carved.pop(call_id, 0)
+                    known = ended.child or ended.status in ("ok", "error")
+                    covered += ended.child_cost_micros if known else micros
+        return covered, open_reserve + sum(carved.values())
 
     def _last_of(self, *kinds: type[e.Event]) -> e.Event | None:
         return next((r.event for r in reversed(self.log) if isinstance(r.event, kinds)), None)

@@ -115,6 +115,17 @@ def _words_repeated(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(state_module._APPLY, e.UserHeard, twice)
 
 
+def _children_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(state_module, "_take_child", lambda *_: None)
+
+
+def _any_answer_fits(patch: pytest.MonkeyPatch) -> None:
+    def judged(state: state_module.State, problem_of: object) -> tuple[e.Event, ...]:
+        return (e.Finished("done", state.answer),)
+
+    patch.setattr(decide_module, "judged", judged)
+
+
 FAULTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     _no_reserve,
     _pause_ignored,
@@ -129,6 +140,8 @@ FAULTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     _words_lost,
     _words_forgotten,
     _words_repeated,
+    _children_forgotten,
+    _any_answer_fits,
 )
 
 

@@ -10,8 +10,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from agentctl.core import events as e
+from agentctl.core.carve import Errand, Work
 from agentctl.core.lookups import Lookup
 from agentctl.core.rows import Appended
+from agentctl.core.state import State
 from agentctl.core.values import Message, Rates, Shared, ToolCall, ToolSpec, Usage
 from agentctl.errors import ProviderError, ToolError
 from agentctl.ports import Answer, Embedded, Emit, Request, ToolContext, ToolResult
@@ -27,6 +29,9 @@ SPECS = (
     ToolSpec("twice", "", "{}", repeat="idempotent", parts=("look", "put"), attempts=2),
     ToolSpec("both", "", "{}", repeat="safe", timeout_ms=60_000, parts=("put", "act")),
     ToolSpec("deep", "", "{}", repeat="safe", parts=("both", "look", "nope")),
+    ToolSpec(
+        "hand", "", "{}", repeat="idempotent", changes=False, timeout_ms=400_000, delegates=True
+    ),
 )
 
 
@@ -165,7 +170,7 @@ class SimProvider:
         calls = tuple(
             ToolCall(
                 f"c{self.watcher.next_call()}",
-                rng.choice(("look", "put", "act", "nope", "twice", "both", "deep")),
+                rng.choice(("look", "put", "act", "nope", "twice", "both", "deep", "hand")),
                 rng.choice(("{}", "{}", "{}", '{"bad":1}')),
             )
             for _ in range(rng.randint(1, 4))
@@ -203,6 +208,36 @@ class SimEmbedder:
         return None
 
 
+class SimChildren:
+    """Tasks that work for calls and spend all they may, bit by bit, each as often as it is begun.
+
+    The real ones are tested with real processes: here it is what their parent counts.
+    """
+
+    def __init__(self, fate: Fate, watcher: Watcher) -> None:
+        self.fate, self.watcher = fate, watcher
+
+    async def delegate(self, errand: Errand, context: ToolContext) -> ToolResult:
+        rng, watcher, key = self.fate.rng, self.watcher, context.key
+        if rng.random() < 0.1:
+            raise ToolError("no such agent")
+        for _ in range(rng.randint(0, 5)):
+            self.fate.point()
+            left = watcher.share_left(key, context.call_id)
+            watcher.billed_child(key, context.call_id, rng.choice((0, left, rng.randint(0, left))))
+            self.fate.point()
+            if rng.random() < 0.5:
+                await asyncio.sleep(rng.choice((0.01, 5, 50)))
+        cost_micros = watcher.children.get(key, 0)
+        return ToolResult("done", rng.random() < 0.8, work=Work(f"child {key}", cost_micros))
+
+    def heed(self, state: State) -> bool:
+        return False  # a pause waits for them here
+
+    def interrupt(self, by: str) -> None:
+        return None  # the grace ends, and they are cut
+
+
 class SimTool:
     """Has an effect in the world outside, counted by the watcher."""
 
@@ -225,6 +260,9 @@ class SimTool:
             raise ToolError("it did not work", retriable=rng.random() < 0.5)
         if rng.random() < 0.05:
             raise RuntimeError("a defect in the tool")
+        if self.spec.delegates:
+            assert context.delegate is not None
+            return await context.delegate(Errand("part of it"), context)
         if self.spec.parts:
             return await self._composed(context)
         if context.earlier is not None and rng.random() < 0.7:

@@ -69,7 +69,7 @@ def caps(state: State, view: View) -> Iterator[tuple[str, Micros, Micros, Millis
     limits, shared = state.limits, view.shared
     for name, used, cap, opens_ms in (
         ("step_cost_micros", 0, limits.step_cost_micros, 0),
-        ("task_cost_micros", state.spent_micros, limits.task_cost_micros, 0),
+        ("task_cost_micros", state.used_micros, limits.task_cost_micros, 0),
         ("batch_cost_micros", shared.batch_spent_micros, shared.batch_cap_micros, 0),
         (
             "hour_cost_micros",

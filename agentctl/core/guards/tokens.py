@@ -12,7 +12,7 @@ def check(state: State, view: View, output_cap: int) -> int | Deny:
     cap = state.limits.task_tokens
     if cap is None:
         return output_cap
-    used, quote = state.tokens_processed, view.quote
+    used, quote = state.used_tokens, view.quote
     need = quote.input_tokens + min(quote.min_output, output_cap)
     if used + need > cap:
         reason = "the next call might need more tokens than are left"
