@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agentctl import agent_files, trust
 from agentctl.agent_files import Definition
@@ -36,11 +37,14 @@ class Agent(Struct, frozen=True):
 
 
 def find(name: str, cwd: Path, env: Mapping[str, str]) -> Agent:
-    """The agent of this name. Raises UsageError where there is none or it cannot be used.
+    """The agent of this name, or of a file that is named.
 
     A trusted project's comes first, then the user's own, then one of a project that is not trusted:
-    a stranger cannot put his in the place of yours.
+    a stranger cannot put his in the place of yours. Raises UsageError for one that is not there or
+    cannot be used.
     """
+    if name.endswith(".md"):  # named by the user himself, like a file of own tools
+        return _usable(replace(of_file(cwd / Path(name).expanduser(), env), trusted=True))
     there = every(cwd, env)
     found = [agent for agent in there if agent.name == name]
     if not found:
@@ -50,7 +54,10 @@ def find(name: str, cwd: Path, env: Mapping[str, str]) -> Agent:
             next_step=f"Write {cwd / '.agents' / 'NAME.md'} or {_user_folder(env) / 'NAME.md'}: "
             "docs/agents.md says how.",
         )
-    agent = found[0]
+    return _usable(found[0])
+
+
+def _usable(agent: Agent) -> Agent:
     if agent.made.problems:
         note = agent.made.problems[0]
         raise UsageError(

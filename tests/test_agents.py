@@ -119,6 +119,14 @@ def test_a_model_is_left_out_where_another_provider_was_chosen(place):
     assert (chosen.provider, chosen.model) == ("ollama", "")
 
 
+def test_a_file_that_the_user_names_is_trusted(place):
+    path = place.write(place.project / "elsewhere", "a", "approve: auto")
+    assert place.find(str(path)).trusted
+    assert place.find("elsewhere/a.md").made.values == {"approve": "auto"}
+    with pytest.raises(UsageError, match="is not a file"):
+        place.find("elsewhere/b.md")
+
+
 def test_a_definition_with_a_problem_is_not_used(place):
     path = place.write(place.mine, "a", "max_steps: many")
     with pytest.raises(UsageError) as failed:

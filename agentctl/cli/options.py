@@ -92,7 +92,8 @@ Account = Annotated[
 Tier = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set of limits.")]
 Profile = Annotated[str | None, typer.Option(metavar="NAME", help="A configured set of settings.")]
 Agent = Annotated[
-    str, typer.Option(metavar="NAME", help="Work by this definition: see agentctl agents list.")
+    str,
+    typer.Option(metavar="NAME|FILE.md", help="Work by this definition: see agentctl agents list."),
 ]
 Delegate = Annotated[
     bool | None,
