@@ -13,7 +13,7 @@ from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core.carve import Errand, Work
 from agentctl.core.live import ChildSaid, Signal
-from agentctl.core.state import FINAL, State, fold
+from agentctl.core.state import ENDS, FINAL, State, fold
 from agentctl.core.values import ToolCall, ToolSpec
 from agentctl.errors import AgentctlError, StoreError, TaskBusy, ToolError
 from agentctl.ports import Ask, ToolContext, ToolResult
@@ -118,7 +118,7 @@ class Children:
         if state.status == "paused":
             await self._rest(task_id, call_id)
         if state.status not in FINAL:
-            state = self._let_go(task_id, state)
+            state = self._let_go(task_id, state, problem)
         return _result(task_id, state, problem)
 
     async def _ended(self, task_id: str) -> State:
@@ -176,15 +176,17 @@ class Children:
         finally:
             self._resting.discard(call_id)
 
-    def _let_go(self, task_id: str, state: State) -> State:
+    def _let_go(self, task_id: str, state: State, problem: str) -> State:
         """The parent goes on without it: what it has not used is the parent's again."""
         limits = replace(
             state.limits,
             task_cost_micros=state.used_micros,
             task_tokens=state.used_tokens,
         )
-        changed = e.LimitChanged(limits, f"{self._by} goes on without it")
-        self._desk.store.append(task_id, None, [changed], max(now_ms(), state.last_ms))
+        facts: list[e.Event] = [e.LimitChanged(limits, f"{self._by} goes on without it")]
+        if state.status not in ENDS:  # it could not be driven, or not to an end
+            facts.append(e.Stopped("failed", problem))
+        self._desk.store.append(task_id, None, facts, max(now_ms(), state.last_ms))
         return fold(self._desk.store.read(task_id))
 
     def _run_of(self, task_id: str, state: State) -> Run:
