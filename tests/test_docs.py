@@ -263,7 +263,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
-    links = re.findall(r"\]\((docs/[^)#]+)\)", page("README.md"))
+    links = re.findall(r"\]\((docs/[^)#]+\.md)\)", page("README.md"))
     assert {path.relative_to(TOP).as_posix() for path in PAGES} == set(links)
 
 

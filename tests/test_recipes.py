@@ -122,7 +122,8 @@ def test_the_tmux_script_shows_a_run_and_its_log(place: Place) -> None:
         def panes() -> str:
             return "".join(tmux("capture-pane", "-p", "-t", f"{session}:.{n}") for n in (0, 1))
 
-        until(lambda: panes().count("All is well.") == 2 and "Finished" in panes(), panes)
+        until(lambda: "Done: 1 step" in panes() and "Finished" in panes(), panes)
+        assert "All is well." in panes()
     finally:
         tmux("kill-server")
 

@@ -73,11 +73,12 @@ Total                2  2,200     200        0      70  $0.0005  $0.0071
 caching saved $0.0005
 this hour $0.0071 of $10.00 (0 %)
 """
-MORE = ("stopped", "limits", "children", "forks", "history")
+MORE = ("stopped", "limits", "children", "forks", "history", "children_cost_micros")
 RESULT = {
     "task_id": str, "kind": str, "outcome": str, "exit_code": int, "answer": str, "steps": int,
     "cost_micros": int, "unpriced_calls": int, "tokens_processed": int, "tokens_total": int,
     "account": str, "switched": list, "data": type(None),
+    "children_cost_micros": int,
 }  # fmt: skip
 
 
