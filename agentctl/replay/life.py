@@ -50,7 +50,8 @@ class Outcome(Struct, frozen=True):
 
 def known_tools() -> dict[str, ToolSpec]:
     """What the built-in tools say of themselves."""
-    kinds = (registry.load(registry.TOOLS, name, "tool") for name in registry.TOOLS)
+    tools = registry.TOOLS | registry.DELEGATE
+    kinds = (registry.load(tools, name, "tool") for name in tools)
     specs: list[ToolSpec] = [kind().spec for kind in kinds]
     return {spec.name: spec for spec in specs}
 

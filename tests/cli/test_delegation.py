@@ -136,6 +136,17 @@ def test_a_child_gets_its_agent_half_of_what_is_left_and_never_more_rights(famil
     assert "delegates" not in created
 
 
+def test_a_family_is_replayed_without_its_children_at_work(family):
+    family.parent_plays(family.asks("one", "two"), family.asks("three", max_cost=0.001))
+    assert family.delegating().code == 0
+    parent, children = family.tasks()
+    for task in (parent, *children):
+        ran = family.cli("replay", task["id"])
+        assert ran.code == 0, ran.out
+        assert "byte-identical" in ran.out
+    assert len(family.tasks()[1]) == 3
+
+
 def test_several_work_side_by_side(slow):
     slow.parent_plays(slow.asks("one", "two", "three"))
     process = slow.begin()
