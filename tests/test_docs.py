@@ -174,15 +174,6 @@ def test_what_cannot_be_typed_is_found_out(line: str) -> None:
 # --- tables ------------------------------------------------------------------------------------
 
 
-def test_every_event_and_each_of_its_fields_has_a_row() -> None:
-    told: dict[str, list[str]] = {}
-    for kind, _, field, meaning in rows(section(page("docs/events.md"), "## The kinds")):
-        name = kind or name  # noqa: F821 - the first row has one
-        told.setdefault(name, []).extend(marked(field))
-        assert meaning
-    assert told == {name: list(kind.__struct_fields__) for name, kind in KINDS.items()}
-
-
 @pytest.mark.parametrize(
     ("heading", "kind"),
     [("### Limits", values.Limits), ("### Messages", values.Message), ("### Usage", values.Usage)],
