@@ -161,10 +161,9 @@ def main(arguments: list[str]) -> int:
         task = stage.type(*links)
         os.environ["AGENTCTL_HOME"] = stage.env["AGENTCTL_HOME"]
         try:
-            write("watch", asyncio.run(watched(12, "", "checked 3 of 40")))
-            write(
-                "watch-task", asyncio.run(watched(24, "enter", "checked 3 of 40", "open-points.md"))
-            )
+            for name, lines, keys in (("watch", 12, ""), ("watch-task", 24, "enter")):
+                svg = asyncio.run(watched(lines, keys, "checked 3 of 40"))
+                write(name, svg.replace(str(stage.work), "~/garden-club"))
         finally:
             (stage.work / "stop").touch()
             stage.type("wait", task)

@@ -88,7 +88,7 @@ def facts(row: TaskRow, state: State, width: int) -> Text:
     """The head of a task's screen."""
     limits = state.limits
     head = Text(no_wrap=True, overflow="ellipsis")
-    head.append_text(status(row)).append(f"  {row.id}  ", style="bold")
+    head.append_text(status(row)).append("  ").append(f"{row.id}  ", style="bold")
     name = f"{row.name} · " if row.name else ""
     head.append_text(safe(f"{name}{state.provider}/{state.model} · {row.cwd}", GREY))
     head.append("\n").append_text(safe(state.created.goal, "bold"))
