@@ -48,10 +48,11 @@ def show_task(
         typer.Option(metavar="REF", help="Print a tool's whole output, by hash or call id."),
     ] = None,
     file: Annotated[
-        str, typer.Option("-o", metavar="FILE", help="Write a page or JSON there; - is stdout.")
+        str, typer.Option("-o", metavar="FILE", help="Write the page there; - is stdout.")
     ] = "",
 ) -> None:
     """Show a task: goal, state, steps, cost and answer. E.g.: agentctl show @last --step 3"""
+    _check(task, file, page=markdown or html)
     if output is not None:
         from agentctl.cli.outputs import show_output  # only here
 
@@ -74,6 +75,15 @@ def show_task(
         _page(task, file, html=html)
     else:
         _task(task, step, json=json, whole=everything)
+
+
+def _check(task: str, file: str, *, page: bool) -> None:
+    """Raise UsageError for a file that nothing would be written to."""
+    if file and not page:
+        raise UsageError(
+            "-o writes a page, made by --markdown or --html.",
+            next_step=f"For everything else: agentctl show {task} > {file}",
+        )
 
 
 def _task(task: str, number: str, *, json: bool, whole: bool) -> None:

@@ -70,6 +70,12 @@ class Step(Struct):
         return next(found, None)
 
     @property
+    def told(self) -> list[tuple[str, str]]:
+        """Messages that came to the task meanwhile: from whom, and what they say."""
+        events = (record.event for record in self.events)
+        return [(each.by, each.text) for each in events if isinstance(each, e.UserSaid)]
+
+    @property
     def cost_micros(self) -> Micros:
         """Of all its calls, those without a price left out."""
         return sum(each.cost_micros or 0 for each in self.tries)

@@ -150,6 +150,10 @@ def _step(look: Look, step: Step) -> str:
     )
     text = answer.message.text if answer is not None else ""
     whole = f'<div class="said">{_text(look, text)}</div>' if text else ""
+    told = "".join(
+        f'<p><b>{_text(look, by)}</b></p><div class="said">{_text(look, words)}</div>'
+        for by, words in step.told
+    )
     return (
         f'<details id="step-{step.number}"><summary><span class="no">{step.number}</span>'
         f'<span class="what">{f"<b>{_text(look, names)}</b> " if names else ""}'
@@ -157,7 +161,7 @@ def _step(look: Look, step: Step) -> str:
         f"{'<span class=problem>problem</span>' if bad else ''}"
         f'<span class="cost">{escape(usd(step.cost_micros))}</span></summary>'
         f'<div class="in"><ul>{tries}</ul>{whole}'
-        f"{''.join(_act(look, act) for act in step.acts)}</div></details>"
+        f"{''.join(_act(look, act) for act in step.acts)}{told}</div></details>"
     )
 
 

@@ -64,6 +64,11 @@ def _step(look: Look, step: Step) -> Iterator[str]:
     for act in step.acts:
         yield ""
         yield from _act(look, act)
+    for by, said in step.told:
+        yield ""
+        yield f"**{_inline(by)}**:"
+        yield ""
+        yield from _quoted(look, said)
 
 
 def _act(look: Look, act: Act) -> Iterator[str]:

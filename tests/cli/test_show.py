@@ -148,3 +148,19 @@ def test_a_secret_of_this_environment_is_in_no_document(place: Place) -> None:
     two_steps(place, said=f"the word is {secret}")
     for kind in ("--markdown", "--html"):
         assert secret not in place.cli("show", "@last", kind, MY_API_KEY=secret).out
+
+
+@pytest.mark.parametrize("form", ["--markdown", "--html"])
+def test_a_document_has_what_the_user_said_meanwhile(place: Place, form: str) -> None:
+    place.turns({"text": "Done."}, {"text": "Done again."})
+    place.run("Look around")
+    place.cli("run", "-c", "Only the <tests>")
+    shown = place.cli("show", "@last", form).out
+    assert ("Only the <tests>" if form == "--markdown" else "Only the &lt;tests&gt;") in shown
+
+
+def test_a_file_is_for_documents_only(place: Place) -> None:
+    two_steps(place)
+    told = place.cli("show", "@last", "--json", "-o", "x.json")
+    assert (told.code, told.out) == (2, "")
+    assert "agentctl show @last > x.json" in told.err
