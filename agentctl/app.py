@@ -341,7 +341,9 @@ def _add_addresses(
 ) -> None:
     """Where the providers of these names are, that the task was not begun with."""
     others = {full.partition("/")[0] for full in names}
-    for other in others - {created.provider, ""}:
+    # Of an imported task nothing is known but what is configured here.
+    known = "" if created.origin == "import" else created.provider
+    for other in others - {known, ""}:
         address = run.address(other)
         if address:  # else its key would go to its usual server and not to the configured one
             options.setdefault(f"{other}:base_url", address)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,6 +85,9 @@ def fork(home: Path, task_id: str) -> Child | Ready:
         reading, writing = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # or both processes would print it
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()  # a lock that it holds would never be free in the child
     try:
         pid = os.fork()
     except OSError as error:

@@ -174,7 +174,7 @@ def _created(
     if provider != state.home[0] and address:
         options[f"{provider}:base_url"] = address
     own = options_of(options, provider)
-    made = make_provider(provider, model, own)
+    made = make_provider(provider, model, own, warm=False)
     pricer_of(made, limits, own, chosen.prices)
     fallback_minds(state.fallbacks, limits, options, chosen.prices, desk.store.answered)
     return replace(

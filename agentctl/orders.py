@@ -169,7 +169,7 @@ def first_event(desk: Desk, order: Order) -> e.TaskCreated:
     policy = chosen.context()
     registry.context_policy(policy.name)  # it must be there
     own = options_of(options, name)
-    provider = make_provider(name, _model(chosen, name), own)
+    provider = make_provider(name, _model(chosen, name), own, warm=False)
     pricer_of(provider, limits, own, chosen.prices)
     fallback_minds(chosen.fallbacks, limits, options, chosen.prices, desk.store.answered)
     make_relevance(chosen.embedder, policy, limits, options, chosen.prices)

@@ -82,6 +82,7 @@ def items(db: sqlite3.Connection, batch_id: str) -> list[TaskRow]:
 def spent(db: sqlite3.Connection, batch_id: str) -> Micros:
     """What all its tasks have cost so far, those that they began for themselves included."""
     row = db.execute(
-        "SELECT coalesce(sum(cost_micros), 0) FROM tasks WHERE batch = ?", (batch_id,)
+        "SELECT coalesce(sum(cost_micros), 0) FROM tasks WHERE batch = ? AND batch <> ''",
+        (batch_id,),
     ).fetchone()
     return int(row[0])

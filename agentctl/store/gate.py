@@ -72,12 +72,14 @@ def batch_money(db: Any, batch: str, now_ms: Millis) -> tuple[Micros, Micros, Mi
     if row is None or row[0] is None:
         return 0, 0, None
     settled = db.execute(
-        "SELECT coalesce(sum(cost_micros), 0) FROM tasks WHERE batch = ?", (batch,)
+        "SELECT coalesce(sum(cost_micros), 0) FROM tasks WHERE batch = ? AND batch <> ''",
+        (batch,),
     ).fetchone()[0]
     reserved, busy = db.execute(
         "SELECT coalesce(sum(reserve_micros), 0),"
         " coalesce(sum(CASE WHEN at_ms > ? THEN reserve_micros END), 0)"
-        " FROM usage JOIN tasks ON no = task WHERE state = 'open' AND batch = ?",
+        " FROM usage JOIN tasks ON no = task"
+        " WHERE state = 'open' AND batch = ? AND batch <> ''",  # so that the index is used
         (now_ms - UNDER_WAY_MS, batch),
     ).fetchone()
     return settled + reserved, busy, row[0]

@@ -62,14 +62,17 @@ def tasks(db: sqlite3.Connection, *, limit: int = -1, ended: bool = True) -> lis
 def of_batch(db: sqlite3.Connection, batch_id: str) -> list[TaskRow]:
     """The tasks of a batch's goals, in the order of the goals."""
     rows = db.execute(
-        f"{TASK} WHERE parent = ? AND origin = 'batch' ORDER BY item, no", (batch_id,)
+        f"{TASK} WHERE parent = ? AND parent <> '' AND origin = 'batch' ORDER BY item, no",
+        (batch_id,),
     )
     return [TaskRow(*row) for row in rows]
 
 
 def children(db: sqlite3.Connection, task_id: str) -> list[TaskRow]:
     """The tasks that work for this one or have done so, in the order in which they were begun."""
-    rows = db.execute(f"{TASK} WHERE parent = ? AND origin = 'child' ORDER BY no", (task_id,))
+    rows = db.execute(
+        f"{TASK} WHERE parent = ? AND parent <> '' AND origin = 'child' ORDER BY no", (task_id,)
+    )
     return [TaskRow(*row) for row in rows]
 
 

@@ -368,3 +368,17 @@ def test_what_a_listener_cannot_write_hurts_nobody(place: Place) -> None:
 def test_info_names_the_folders(place: Place) -> None:
     paths = json.loads(place.cli("info", "--json").out)["paths"]
     assert (paths["live"], paths["logs"]) == (str(place.home / "live"), str(place.home / "logs"))
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_the_library_of_a_provider_is_loaded_there_and_not_in_between(
+    place: Place, provider: str
+) -> None:
+    """A thread that imports while the process is doubled would leave its locks held for ever."""
+    keys = {"OPENAI_API_KEY": "x", "ANTHROPIC_API_KEY": "x"}
+    keys |= {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
+    place.user_file.write_text("attempts = 1\n")
+    begun = place.cli("run", "hi", "--detach", "--provider", provider, "--allow-unpriced", **keys)
+    assert begun.code == 0, begun.err
+    waited = place.cli("wait", begun.out.strip(), "--timeout", "20s")
+    assert waited.code == 1, waited.err  # nobody listens there

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -187,3 +189,29 @@ def test_the_test_in_the_page_passes_with_a_recording(
     *_, example = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(place.work)
     exec(compile(example, "testing-tools.md", "exec"), {})
+
+
+def test_an_imported_task_is_sent_where_the_settings_here_say(place: Place) -> None:
+    """Else its words, and the key of this machine, would go to the provider's usual server."""
+    keys = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    place.user_file.write_text("attempts = 1\n")
+    assert place.cli("run", "hi", "--provider", "openai", "--allow-unpriced", **keys).code == 1
+    place.cli("export", "@last", "-o", "task.jsonl")
+    brought = place.cli("import", "task.jsonl")
+    assert brought.code == 0, brought.err
+    asked: list[str] = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_error(401)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: a test has no log."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        here = {**keys, "OPENAI_BASE_URL": f"http://127.0.0.1:{server.server_port}/v1"}
+        place.cli("resume", "@last", "--allow-unpriced", **here)
+        server.shutdown()
+    assert len(asked) == 1
