@@ -193,9 +193,10 @@ def test_the_test_in_the_page_passes_with_a_recording(
 
 def test_an_imported_task_is_sent_where_the_settings_here_say(place: Place) -> None:
     """Else its words, and the key of this machine, would go to the provider's usual server."""
-    keys = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
-    place.user_file.write_text("attempts = 1\n")
-    assert place.cli("run", "hi", "--provider", "openai", "--allow-unpriced", **keys).code == 1
+    settings = 'attempts = 1\nprovider = "openai"\nbase_url = "http://127.0.0.1:{}/v1"\n'
+    place.user_file.write_text(settings.format(9))
+    key = {"OPENAI_API_KEY": "x"}
+    assert place.cli("run", "hi", "--allow-unpriced", **key).code == 1
     place.cli("export", "@last", "-o", "task.jsonl")
     brought = place.cli("import", "task.jsonl")
     assert brought.code == 0, brought.err
@@ -211,7 +212,7 @@ def test_an_imported_task_is_sent_where_the_settings_here_say(place: Place) -> N
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        here = {**keys, "OPENAI_BASE_URL": f"http://127.0.0.1:{server.server_port}/v1"}
-        place.cli("resume", "@last", "--allow-unpriced", **here)
+        place.user_file.write_text(settings.format(server.server_port))
+        place.cli("resume", "@last", "--allow-unpriced", **key)
         server.shutdown()
     assert len(asked) == 1
