@@ -122,6 +122,13 @@ def run_as(chosen: Settings, **more: Any) -> Run:
     return Run(**{**fields, **more})
 
 
+def _driver(task_id: str, world: World, tell_from: int) -> Driver:
+    driver = Driver(task_id, world, tell_from=tell_from)
+    if isinstance(world.children, Children):
+        world.children.attach(driver)
+    return driver
+
+
 class Ended(Struct, frozen=True):
     """A run's end: the task's state and the signal that stopped it, if one did."""
 
@@ -187,8 +194,7 @@ def _new(desk: Desk, event: e.TaskCreated, run: Run) -> Iterator[Driver]:
         world = _ready_world(desk, state, run)
         if not desk.store.create(task_id, event, at_ms, list(_changes(state, run, world))):
             raise TaskBusy("Another process drew the same id just now.", next_step="Try again.")
-        driver = Driver(task_id, world, tell_from=0)
-        yield driver
+        yield (driver := _driver(task_id, world, 0))
         ended_for_good = driver.state.status in FINAL
     finally:
         held.release(forget=ended_for_good)
@@ -213,10 +219,7 @@ def _taken(desk: Desk, task_id: str, run: Run) -> Iterator[Driver]:
         # What came before this process held the task is old; of a new task, nothing is.
         seen = len(log) if created_here is None else own_from(log) or 1
         _take_up(desk, task_id, seen, list(_changes(state, run, world)))
-        driver = Driver(task_id, world, tell_from=0 if len(log) == 1 else len(log))
-        if isinstance(world.children, Children):
-            world.children.attach(driver)
-        yield driver
+        yield (driver := _driver(task_id, world, 0 if len(log) == 1 else len(log)))
         ended_for_good = driver.state.status in FINAL
     finally:
         held.release(forget=ended_for_good)
@@ -341,8 +344,7 @@ def _add_addresses(
 ) -> None:
     """Where the providers of these names are, that the task was not begun with."""
     others = {full.partition("/")[0] for full in names}
-    # Of an imported task nothing is known but what is configured here.
-    known = "" if created.origin == "import" else created.provider
+    known = "" if created.origin == "import" else created.provider  # that one knows no address
     for other in others - {known, ""}:
         address = run.address(other)
         if address:  # else its key would go to its usual server and not to the configured one

@@ -119,6 +119,17 @@ def test_the_answer_of_a_child_is_the_result_and_its_cost_is_counted_once(family
     assert family.cli("show", "@last", "--json").json["children"] == [child["id"]]
 
 
+def test_a_goal_of_a_batch_has_others_work_for_it_too(family):
+    family.go.touch()
+    (family.work / "goals.txt").write_text("the goal\n")
+    words = ("--script", str(family.script), "--delegate", "--approve", "auto", "--sandbox", "off")
+    ran = family.cli("batch", "goals.txt", *words)
+    assert ran.code == 0, ran.err
+    child, parent = family.cli("list", "--json").json
+    assert (child["origin"], child["parent"], child["status"]) == ("child", parent["id"], "done")
+    assert ran.lines[0]["children_cost_micros"] == child["cost_micros"] > 0
+
+
 def test_a_child_gets_its_agent_half_of_what_is_left_and_never_more_rights(family):
     family.parent_plays(family.asks("one", max_cost=0.01, max_steps=5))
     family.delegating("--max-cost", "0.1", "--deny", "read_file: .env")
