@@ -54,7 +54,10 @@ def checker(text: str, where: str = "The task's schema") -> Callable[[str], str]
     from jsonschema.validators import validator_for
     from referencing.exceptions import Unresolvable
 
-    schema = json.loads(text)
+    try:
+        schema = _decoded(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where} is not JSON: {_said(error)}.", next_step=_HINT) from None
     if not isinstance(schema, dict):
         raise UsageError(f"{where} is not an object.", next_step=_HINT)
     kind = validator_for(schema, default=Draft202012Validator)

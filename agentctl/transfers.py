@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agentctl import __version__, atomic, secrets, settings
+from agentctl import __version__, atomic, schemas, secrets, settings
 from agentctl.control import Desk, now_ms
 from agentctl.core import events as e
 from agentctl.core import transfer
@@ -94,6 +94,8 @@ def bring(desk: Desk, path: Path, cwd: Path) -> Brought:
     """
     found = load(path)
     state = _folded(path, found)
+    if state.created.schema:
+        schemas.checker(state.created.schema, f"{path}: its schema")  # else no answer could fit it
     chosen = settings.load({}, env=os.environ, cwd=cwd)
     created, dropped = _here(state, chosen, cwd, found.header.task_id)
     moment_ms = now_ms()

@@ -85,7 +85,7 @@ MAY_IMPORT["orders"] |= {
 }
 MAY_IMPORT["forks"] = BASE | {"assembly", "control", "limits_desk", "orders", "secrets", "settings"}
 MAY_IMPORT["transfers"] = BASE | {"__init__", "atomic", "control", "orders", "secrets", "settings"}
-MAY_IMPORT["transfers"] |= {"store"}
+MAY_IMPORT["transfers"] |= {"schemas", "store"}
 MAY_IMPORT["replay"] = BASE | {"registry", "run", "store"}
 MAY_IMPORT["errands"] = BASE | {"agents", "assembly", "control", "orders", "registry", "secrets"}
 MAY_IMPORT["errands"] |= {"settings_keys"}

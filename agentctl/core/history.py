@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from agentctl.core import events as e
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def forked(state: State, event: e.Forked) -> None:
 def imported(state: State, event: e.Imported) -> None:
     """The task goes on here as it stood there; what was paid there was paid there."""
     _begin(state, event.created)
+    state.anchor_tokens = 0  # a file's word: what the next call may cost is not reckoned from it
     if state.status == "running":
         state.status = "paused"
 
@@ -45,6 +48,10 @@ def _begin(state: State, created: e.TaskCreated) -> None:
     state.tokens_processed = state.tokens_total = 0
     state.children_micros = state.children_tokens = 0
     state.credits_spent = state.step_credits = 0
+    state.started = {
+        call_id: replace(start, carved_micros=0, carved_tokens=0, credits=0)
+        for call_id, start in state.started.items()
+    }
     state.active_ms = state.ran_ms = 0
     state.warned, state.blocked = {}, set()
     state.switches, state.tried = [], set()

@@ -171,7 +171,7 @@ def _record(number: int, line: bytes, header: Header, seq: int) -> e.Recorded:
         raise BadLine(number, "TaskCreated is the first event, and no other is")
     body = bytes(found.event)
     if not _fits(_decoded(number, body, object)):
-        raise BadLine(number, "a number in it is too large")
+        raise BadLine(number, "a number in it is too large, or below 0")
     try:
         event = e.from_json(found.kind, body)
     except KeyError:
@@ -197,10 +197,11 @@ def _decoded(number: int, line: bytes, kind: type[_Kind]) -> _Kind:
         raise BadLine(number, str(error) or type(error).__name__) from error
 
 
-def _fits(value: object) -> bool:
-    """Whether every number can be stored and added up."""
+def _fits(value: object, name: str = "") -> bool:
+    """Whether every number can be stored and added up, and none makes a use less than it was."""
     if isinstance(value, dict):
-        return all(_fits(each) for each in value.values())
+        return all(_fits(each, key) for key, each in value.items())
     if isinstance(value, list):
         return all(_fits(each) for each in value)
-    return not isinstance(value, int | float) or -NUMBER_MAX <= value <= NUMBER_MAX
+    least = -NUMBER_MAX if name == "pruned_micros" else 0  # to shorten a request may not have paid
+    return not isinstance(value, int | float) or least <= value <= NUMBER_MAX

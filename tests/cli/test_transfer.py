@@ -216,3 +216,24 @@ def test_an_imported_task_is_sent_where_the_settings_here_say(place: Place) -> N
         place.cli("resume", "@last", "--allow-unpriced", **key)
         server.shutdown()
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"carved_micros": -1_000_000},
+        {"carved_tokens": -1},
+        {"credits": -5},
+    ],
+)
+def test_no_number_of_a_file_makes_a_use_less(place: Place, fields: dict[str, int]) -> None:
+    file = exported(place)
+    lines = file.read_text().splitlines()
+    number = next(n for n, line in enumerate(lines) if '"ToolStarted"' in line)
+    told = place.cli("import", str(forged(file, number, **fields)))
+    assert (told.code, f"line {number + 1}: " in told.err) == (2, True)
+
+
+def test_a_schema_that_is_none_is_not_imported(place: Place) -> None:
+    told = place.cli("import", str(forged(exported(place), 1, schema="{bad")))
+    assert (told.code, "its schema is not JSON" in told.err) == (2, True)

@@ -128,3 +128,17 @@ def test_what_is_left_of_a_log_whose_texts_are_taken_out_counts_the_same(mark: e
     states = [fold(log), fold(left)]
     assert len({(each.status, each.spent_micros, each.steps) for each in states}) == 1
     assert states[1].spent_micros == 7
+
+
+def test_what_was_carved_out_of_another_account_is_nothing_here() -> None:
+    begun = e.ToolStarted("act", "delegate", "idempotent", carved_micros=9, carved_tokens=9)
+    for mark in (e.Imported(created()), e.Forked(NEW)):
+        state = state_of(asked(), answered("", call("act")), begun, mark)
+        assert (state.used_micros, state.used_tokens) == (0, 0)
+        unknown = e.ToolEnded("act", "delegate", "?", "unknown")
+        state = state_of(asked(), answered("", call("act")), begun, mark, unknown)
+        assert (state.used_micros, state.used_tokens) == (0, 0)
+
+
+def test_the_size_of_a_request_is_never_taken_from_a_file() -> None:
+    assert state_of(asked(), answered("x"), e.Imported(created())).anchor_tokens == 0
