@@ -85,13 +85,11 @@ class Children:
         start = parent.state.started.get(context.call_id)
         if start is None:
             raise ToolError("Only the model itself can delegate.")
-        task_id = self._found(context.key)
-        if not task_id:
-            task_id = errands.begin(
+        try:
+            task_id = self._found(context.key) or errands.begin(
                 self._desk, parent.task_id, parent.state, start, errand, context.key,
                 self._run.address, self._run.prices,
             )  # fmt: skip
-        try:
             return await self._worked(task_id, context.call_id)
         except StoreError as error:  # it may have been billed: what was carved out stays taken
             raise RuntimeError(str(error)) from error

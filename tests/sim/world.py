@@ -219,8 +219,8 @@ class SimChildren:
 
     async def delegate(self, errand: Errand, context: ToolContext) -> ToolResult:
         rng, watcher, key = self.fate.rng, self.watcher, context.key
-        if rng.random() < 0.1:
-            raise ToolError("no such agent")
+        if key not in watcher.children and rng.random() < 0.1:
+            raise ToolError("no such agent")  # one that was begun is found again
         for _ in range(rng.randint(0, 5)):
             self.fate.point()
             left = watcher.share_left(key, context.call_id)
@@ -256,7 +256,7 @@ class SimTool:
         self.fate.point()
         self.watcher.effect(context.call_id, self.spec)
         self.fate.point()
-        if rng.random() < 0.1:
+        if rng.random() < 0.1 and not self.spec.delegates:  # that one fails by itself, below
             raise ToolError("it did not work", retriable=rng.random() < 0.5)
         if rng.random() < 0.05:
             raise RuntimeError("a defect in the tool")
