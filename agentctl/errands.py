@@ -14,7 +14,7 @@ from agentctl.agents import Agent
 from agentctl.assembly import context, make_provider, options_of, pricer_of
 from agentctl.control import Desk
 from agentctl.core import events as e
-from agentctl.core.carve import Errand, share
+from agentctl.core.carve import Errand
 from agentctl.core.sanitize import goal_problem, storable
 from agentctl.core.state import State
 from agentctl.core.values import Limits, Millis
@@ -122,7 +122,9 @@ def _limits(
         step_cost_micros=_least(limits.step_cost_micros, values.get("max_cost_step")),
         steps=_least(limits.steps, errand.max_steps, values.get("max_steps")),
         wall_ms=values.get("timeout"),  # its parent's time goes on, and cuts both
-        task_credits=share(limits.task_credits, parent.credits_spent, 1),
+        # Credits are not carved out, so none can be given away within a limit: what has a price
+        # in credits is the parent's own to call.
+        task_credits=None if limits.task_credits is None else 0,
         wait_in_place_ms=PATIENCE_MS,
     )
 

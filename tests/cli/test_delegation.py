@@ -130,6 +130,18 @@ def test_a_goal_of_a_batch_has_others_work_for_it_too(family):
     assert ran.lines[0]["children_cost_micros"] == child["cost_micros"] > 0
 
 
+def test_a_child_makes_no_call_that_costs_credits_so_a_family_keeps_within_its_limit(family):
+    family.user_file.write_text("[credits]\nrun_shell = 10\n")
+    did = family.work / "did"
+    family.child_plays({"calls": [family.shell(f"touch {did}")], "usage": USED}, family.says("Ok."))
+    family.parent_plays(family.asks("one", "two"))
+    assert family.delegating("--max-credits", "100").code == 0
+    texts = [ended["text"] for ended in family.events("ToolEnded")]
+    assert len(texts) == 2
+    assert all("the next call costs 10 credits, and 0 are left" in text for text in texts), texts
+    assert not did.exists()
+
+
 def test_a_child_gets_its_agent_half_of_what_is_left_and_never_more_rights(family):
     family.parent_plays(family.asks("one", max_cost=0.01, max_steps=5))
     family.delegating("--max-cost", "0.1", "--deny", "read_file: .env")
