@@ -95,33 +95,35 @@ def view(**changes: Any) -> View:
 # --- Hypothesis ---------------------------------------------------------------------------------
 
 
-def values_of(kind: Any) -> st.SearchStrategy[Any]:
+def values_of(kind: Any, least: int = -(2**53)) -> st.SearchStrategy[Any]:
     """Any value of a type that occurs in events."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         hints = typing.get_type_hints(kind)
         names = [field.name for field in msgspec.structs.fields(kind)]
-        fields = {name: values_of(hints[name]) for name in names}
+        fields = {name: values_of(hints[name], least) for name in names}
         return st.builds(kind, **fields)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin in (typing.Union, types.UnionType):
-        return st.one_of(map(values_of, arguments))
+        return st.one_of(values_of(each, least) for each in arguments)
     if origin is tuple:
-        return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
+        return st.lists(values_of(arguments[0], least), max_size=3).map(tuple)
     if origin is dict:
-        return st.dictionaries(values_of(arguments[0]), values_of(arguments[1]), max_size=3)
+        return st.dictionaries(
+            values_of(arguments[0], least), values_of(arguments[1], least), max_size=3
+        )
     return {
         str: st.text(max_size=20),
         bool: st.booleans(),
-        int: st.integers(-(2**53), 2**53),
+        int: st.integers(least, 2**53),
         type(None): st.none(),
     }[kind]
 
 
-def events() -> st.SearchStrategy[e.Event]:
-    """Any event of any kind."""
-    return st.one_of([values_of(kind) for kind in e.KINDS.values()])
+def events(least: int = -(2**53)) -> st.SearchStrategy[e.Event]:
+    """Any event of any kind; no number in it is below `least`."""
+    return st.one_of([values_of(kind, least) for kind in e.KINDS.values()])
 
 
 def policies() -> st.SearchStrategy[ContextPolicy]:
